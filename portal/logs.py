@@ -1,0 +1,24 @@
+"""Log filters: every line tells its request, and no line tells a secret."""
+
+import logging
+
+from teams import audit
+
+
+class RequestFilter(logging.Filter):
+    """Puts the id of the current request on every record, `-` outside of one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = audit.current().request_id or "-"
+        return True
+
+
+class SecretsFilter(logging.Filter):
+    """Scrubs presigned URLs, assertions, tokens and credentials from the message and the traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = audit.scrub_text(record.getMessage()), ()
+        if record.exc_info:
+            text = logging.Formatter().formatException(record.exc_info)
+            record.exc_info, record.exc_text = None, audit.scrub_text(text)
+        return True

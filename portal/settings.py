@@ -1,0 +1,263 @@
+"""Settings, all of them read from the environment; `docs/configuration.md` lists the names.
+
+A value that is missing or contradicts another never raises here. It is noted in `PROBLEMS`, which `portal.checks`
+reports with a name and a hint before anything starts.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.management.utils import get_random_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+
+# (check id, message, hint), filled below where a value cannot even be read.
+PROBLEMS: list[tuple[str, str, str]] = []
+
+DEBUG = env.bool("DEBUG", default=False)
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    PROBLEMS.append(("portal.E001", "SECRET_KEY is not set.", "Set it to at least 50 random characters."))
+    # Good for this process only, so that the check can still be reported.
+    SECRET_KEY = get_random_secret_key()
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+
+PORTAL_URL = env.str("PORTAL_URL", default="").rstrip("/")
+_portal = urlsplit(PORTAL_URL)
+LOOPBACK_HTTP = _portal.scheme == "http" and _portal.hostname in {"127.0.0.1", "localhost", "::1"}
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+
+INSTALLED_APPS = [
+    "teams.apps.TeamsConfig",
+    "provisioning.apps.ProvisioningConfig",
+    "portal.apps.PortalConfig",
+    "portal.apps.PortalAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "djangosaml2",
+]
+
+MIDDLEWARE = [
+    "portal.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "portal.saml.middleware.SamlStateMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.middleware.ActorMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+WSGI_APPLICATION = "portal.wsgi.application"
+AUTH_USER_MODEL = "teams.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- PostgreSQL and Redis -------------------------------------------------------------------------------------------
+
+try:
+    DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url("DATABASE_URL")}
+except environ.ImproperlyConfigured:
+    PROBLEMS.append(("portal.E002", "DATABASE_URL is not set or cannot be read.", "Set postgresql://user@host/name."))
+    DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "unset"}}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A launch gives its connection back before it calls AWS, which is cheap only with a pool.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=5,
+        pool={"min_size": 0, "max_size": env.int("DATABASE_POOL_SIZE", default=20), "timeout": 10},
+    )
+
+REDIS_URL = env.str("REDIS_URL", default="")
+_REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL or "redis://127.0.0.1:6379/0",
+        "KEY_PREFIX": "portal",
+        "OPTIONS": _REDIS_TIMEOUTS,
+    },
+}
+
+# --- Sessions, cookies, HTTPS ---------------------------------------------------------------------------------------
+
+SESSION_ENGINE = "portal.sessions"
+SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", default=12 * 3600)
+SESSION_COOKIE_NAME = "portal_session"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = not LOOPBACK_HTTP
+CSRF_COOKIE_NAME = "portal_csrf"
+CSRF_COOKIE_SECURE = not LOOPBACK_HTTP
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL] if _portal.scheme and _portal.netloc else []
+SECURE_SSL_REDIRECT = not LOOPBACK_HTTP
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 0 if LOOPBACK_HTTP else env.int("SECURE_HSTS_SECONDS", default=365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=True)
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# How many reverse proxies stand in front: their X-Forwarded-For and X-Forwarded-Proto are believed, nobody else's.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+def _studio_sources() -> list[str]:
+    """Where a presigned URL may lead: Studio's own hosts, and the configured AWS endpoint where one is set."""
+    sources = ["https://*.sagemaker.aws", "https://*.sagemaker.amazonaws.com.cn"]
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER"):
+        endpoint = urlsplit(env.str(name, default=""))
+        if endpoint.scheme and endpoint.netloc:
+            sources.append(f"{endpoint.scheme}://{endpoint.netloc}")
+    if LOOPBACK_HTTP:
+        sources += ["http://127.0.0.1:*", "http://localhost:*"]
+    return sources + env.list("STUDIO_SOURCES", default=[])
+
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+        # The launch form posts here and is redirected to Studio, and browsers apply form-action to redirects too.
+        "form-action": [SELF, *_studio_sources()],
+    },
+}
+
+# --- SAML -----------------------------------------------------------------------------------------------------------
+
+SAML_IDP_METADATA = env.str("SAML_IDP_METADATA", default="")
+SAML_ENTITY_ID = env.str("SAML_ENTITY_ID", default="") or f"{PORTAL_URL}/saml2/metadata/"
+SAML_ATTRIBUTE_USER = env.str("SAML_ATTRIBUTE_USER", default="ssouserid")
+SAML_ATTRIBUTE_TEAM = env.str("SAML_ATTRIBUTE_TEAM", default="teamid")
+SAML_ATTRIBUTE_GROUPS = env.str("SAML_ATTRIBUTE_GROUPS", default="groups")
+SAML_ATTRIBUTE_EMAIL = env.str("SAML_ATTRIBUTE_EMAIL", default="email")
+SAML_ATTRIBUTE_NAME = env.str("SAML_ATTRIBUTE_NAME", default="name")
+SAML_ALLOW_UNSOLICITED = env.bool("SAML_ALLOW_UNSOLICITED", default=True)
+SAML_MAX_MESSAGE_BYTES = env.int("SAML_MAX_MESSAGE_BYTES", default=256 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# Members of these groups of the identity provider get the built-in roles at sign-on.
+PORTAL_ADMIN_GROUPS = env.list("PORTAL_ADMIN_GROUPS", default=[])
+PORTAL_AUDITOR_GROUPS = env.list("PORTAL_AUDITOR_GROUPS", default=[])
+
+AUTHENTICATION_BACKENDS = ["portal.saml.backend.SamlBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/saml2/login/"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+
+# Whom a person without a team is told to ask; plain text, a mail address or an https link.
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
+
+# --- AWS ------------------------------------------------------------------------------------------------------------
+
+AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", default="")
+
+# --- Celery ---------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL or "redis://127.0.0.1:6379/0"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# AWS calls wait, so threads beat processes; every wait has its own deadline, because this pool has no time limits.
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=16)
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {**_REDIS_TIMEOUTS, "visibility_timeout": 3600}
+CELERY_BEAT_SCHEDULE_FILENAME = env.str("BEAT_SCHEDULE_FILENAME", default="")
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "provisioning.tasks.sweep", "schedule": 10.0, "options": {"expires": 30}},
+}
+
+# --- Static files ---------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
+STATICFILES_DIRS: list[Path] = []
+_collected = (STATIC_ROOT / "staticfiles.json").exists()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _collected
+        else "django.contrib.staticfiles.storage.StaticFilesStorage",
+    },
+}
+# Without `collectstatic` the files are found in the source tree, so that a first start needs no build step.
+WHITENOISE_USE_FINDERS = not _collected
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- Language, time, log --------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "portal.logs.RequestFilter"}, "secrets": {"()": "portal.logs.SecretsFilter"}},
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request", "secrets"]},
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # These log whole messages or URLs at DEBUG, and pysaml2 logs rejected assertions at ERROR.
+        "saml2": {"level": "CRITICAL"},
+        "djangosaml2": {"level": "CRITICAL"},
+        "botocore": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+    },
+}

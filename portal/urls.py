@@ -1,0 +1,21 @@
+"""Every address of the portal."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from portal import views
+
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    path("teams/<slug:slug>/open/", views.open_studio, name="open"),
+    path("teams/<slug:slug>/progress/", views.progress, name="progress"),
+    path("logout/", views.sign_out, name="logout"),
+    path("healthz", views.health, name="health"),
+    path("saml2/", include("portal.saml.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "portal.views.bad_request"
+handler403 = "portal.views.forbidden"
+handler404 = "portal.views.not_found"
+handler500 = "portal.views.server_error"

@@ -1,0 +1,53 @@
+"""Profile records: what the portal knows about the Studio user profile of each (user, team) pair."""
+
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from teams.models import Domain, Team, User
+
+
+class Profile(models.Model):
+    """The Studio user profile of one (user, team) pair; written by `provisioning.profiles` only."""
+
+    class State(models.TextChoices):
+        WANTED = "wanted", "wanted"  # not known to exist in AWS; a worker will look and create it
+        CREATING = "creating", "being created"
+        READY = "ready", "ready"
+        FAILED = "failed", "failed"  # tried again at `due_at`, or never when that is empty
+        CONFLICT = "conflict", "name taken by a profile that is not ours"
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="profiles")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="profiles")
+    domain = models.ForeignKey(Domain, models.PROTECT, related_name="profiles")
+    name = models.CharField(max_length=63)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.WANTED)
+    # False for a profile that was found in AWS and is used as it is: never changed, never deleted.
+    managed = models.BooleanField(default=True)
+    arn = models.CharField("ARN", max_length=256, blank=True)
+    # The role that AWS has for this profile, as last seen or set.
+    execution_role_arn = models.CharField("execution role ARN", max_length=2048, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error = models.CharField("last error", max_length=500, blank=True)
+    aws_request_id = models.CharField("AWS request id", max_length=64, blank=True)
+    attempts = models.PositiveIntegerField(default=0, help_text="Failed attempts since the last success.")
+    # When the sweep may take this row up; empty: there is nothing to do.
+    due_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    # Give up waiting for `Pending` after this moment.
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    # Compare-and-set claim: only the worker that holds the token acts, until the claim runs out.
+    claim = models.UUIDField(null=True, blank=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=("user", "team"), name="profile_user_team"),
+            models.UniqueConstraint(Lower("name"), name="profile_name_ci"),
+        )
+        indexes = (models.Index(fields=("due_at",), condition=models.Q(due_at__isnull=False), name="profile_due"),)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,382 @@
+"""Who may use what: users, groups, teams, role mappings, memberships; and the audit log."""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from teams import shapes
+
+DEFAULT_REALM = "default"
+
+slug_validator = RegexValidator(
+    r"^[a-z0-9]+(?:-[a-z0-9]+)*\Z", "Use lower-case letters, digits and single hyphens between them."
+)
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_superuser(self, username: str, password: str | None = None, **fields: object) -> "User":
+        """Create the local administrator that `manage.py createsuperuser` asks for; it has no identity at a provider."""
+        user = self.model(
+            realm="local", subject=username, username=username, role=User.Role.ADMIN, email=str(fields.get("email", ""))
+        )
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser):
+    """A person, known by (realm, subject): the name by which the identity providers of one realm know them."""
+
+    class Role(models.TextChoices):
+        NONE = "", "user"
+        AUDITOR = "auditor", "auditor (reads everything)"
+        ADMIN = "admin", "portal admin"
+
+    realm = models.CharField(max_length=64, default=DEFAULT_REALM)
+    subject = models.CharField(max_length=256)
+    username = models.CharField(max_length=330, unique=True)
+    name = models.CharField(max_length=256, blank=True)
+    email = models.CharField(max_length=320, blank=True)
+    role = models.CharField(max_length=16, blank=True, choices=Role.choices, default=Role.NONE)
+    is_active = models.BooleanField(default=True)
+    # Part of the session hash: raising it ends every session of this person at once.
+    session_epoch = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects = UserManager()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("realm", "subject"), name="user_realm_subject"),)
+
+    def __str__(self) -> str:
+        return self.name or self.subject
+
+    @staticmethod
+    def username_for(realm: str, subject: str) -> str:
+        """Return the unique user name of a person: the subject, prefixed by any realm but the default one."""
+        return subject if realm == DEFAULT_REALM else f"{realm}/{subject}"
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the admin site opens for this person."""
+        return self.role in {self.Role.ADMIN, self.Role.AUDITOR}
+
+    @property
+    def is_superuser(self) -> bool:
+        """Whether this person is a portal admin."""
+        return self.role == self.Role.ADMIN
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Portal admins may do everything the admin site offers, auditors may look."""
+        if not self.is_active:
+            return False
+        return self.role == self.Role.ADMIN or (
+            self.role == self.Role.AUDITOR and perm.partition(".")[2].startswith("view_")
+        )
+
+    def has_perms(self, perms: list[str], obj: object = None) -> bool:
+        return all(self.has_perm(perm, obj) for perm in perms)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_staff
+
+    def get_session_auth_hash(self) -> str:
+        return f"{super().get_session_auth_hash()}:{self.session_epoch}"
+
+    def get_session_auth_fallback_hash(self):  # type: ignore[no-untyped-def]
+        for value in super().get_session_auth_fallback_hash():
+            yield f"{value}:{self.session_epoch}"
+
+
+class AwsAccount(models.Model):
+    """An AWS account that holds Studio domains."""
+
+    account_id = models.CharField(
+        "account id", max_length=12, unique=True, validators=[RegexValidator(r"^\d{12}\Z", "An account id has 12 digits.")]
+    )
+    name = models.CharField(max_length=128)
+    role_arn = models.CharField(
+        "portal role ARN",
+        max_length=2048,
+        blank=True,
+        validators=[shapes.validate_role_arn],
+        help_text="The role in this account that the portal assumes. Empty: the portal's own credentials are used.",
+    )
+    external_id = models.CharField(
+        "external id",
+        max_length=1224,
+        blank=True,
+        validators=[
+            RegexValidator(r"^[\w+=,.@:/-]{2,1224}\Z", "2 to 1224 letters, digits and + = , . @ : / - are allowed.")
+        ],
+        help_text="The value that the role's trust policy asks for; give each account its own.",
+    )
+
+    class Meta:
+        verbose_name = "AWS account"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.account_id})"
+
+    def clean(self) -> None:
+        if self.role_arn and f"::{self.account_id}:" not in self.role_arn:
+            raise ValidationError({"role_arn": "This role belongs to another account."})
+
+
+class Domain(models.Model):
+    """A Studio domain in one AWS account and Region."""
+
+    class AuthMode(models.TextChoices):
+        IAM = "IAM", "IAM"
+        SSO = "SSO", "SSO (IAM Identity Center)"
+
+    account = models.ForeignKey(AwsAccount, models.PROTECT, related_name="domains", verbose_name="AWS account")
+    region = models.CharField(
+        max_length=32, validators=[RegexValidator(r"^[a-z]{2}(-[a-z]+)+-\d+\Z", "A Region looks like “eu-west-1”.")]
+    )
+    domain_id = models.CharField("domain id", max_length=63, validators=[shapes.validate_domain_id])
+    name = models.CharField(max_length=128, blank=True)
+    auth_mode = models.CharField(
+        "authentication mode", max_length=3, choices=AuthMode.choices, default=AuthMode.IAM
+    )
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("account", "region", "domain_id"), name="domain_identity"),)
+        ordering = ("account", "region", "domain_id")
+
+    def __str__(self) -> str:
+        return f"{self.name or self.domain_id} · {self.region}"
+
+
+class Team(models.Model):
+    """What a tile stands for: a domain, an execution role, tags, session limits and the settings of its profiles."""
+
+    slug = models.CharField(
+        max_length=40,
+        unique=True,
+        validators=[slug_validator],
+        help_text="Part of addresses and profile names; it cannot be changed later.",
+    )
+    saml_id = models.CharField(
+        "SAML team id",
+        max_length=128,
+        unique=True,
+        help_text="The value of the “teamid” attribute that says “member of this team”.",
+    )
+    name = models.CharField(max_length=128)
+    description = models.TextField(blank=True)
+    contact = models.CharField(max_length=256, blank=True, help_text="Whom members ask; shown when something fails.")
+    domain = models.ForeignKey(Domain, models.PROTECT, related_name="teams")
+    execution_role_arn = models.CharField(
+        "execution role ARN", max_length=2048, validators=[shapes.validate_role_arn]
+    )
+    session_duration = models.PositiveIntegerField(
+        "session length",
+        default=43200,
+        validators=[MinValueValidator(1800), MaxValueValidator(43200)],
+        help_text="Seconds that a Studio session may last, 1800 to 43200.",
+    )
+    url_lifetime = models.PositiveIntegerField(
+        "URL lifetime",
+        default=60,
+        validators=[MinValueValidator(5), MaxValueValidator(300)],
+        help_text="Seconds in which the link into Studio must be opened, 5 to 300.",
+    )
+    user_settings = models.JSONField(
+        "UserSettings",
+        default=dict,
+        blank=True,
+        validators=[shapes.validate_user_settings],
+        help_text="SageMaker's UserSettings as JSON, without ExecutionRole.",
+    )
+    is_active = models.BooleanField("active", default=True, help_text="An inactive team shows no tile and opens nothing.")
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (models.UniqueConstraint(Lower("slug"), name="team_slug_ci"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        errors: dict[str, str] = {}
+        if isinstance(self.user_settings, dict) and "ExecutionRole" in self.user_settings:
+            errors["user_settings"] = "Set the role in “Execution role ARN”, not here."
+        if self.domain_id and f"::{self.domain.account.account_id}:" not in self.execution_role_arn:
+            errors["execution_role_arn"] = "This role belongs to another account than the domain; AWS would refuse it."
+        if errors:
+            raise ValidationError(errors)
+
+
+class TeamTag(models.Model):
+    """A tag that every profile of a team carries, next to the portal's own (`Team`, `owner`, `managed-by`)."""
+
+    RESERVED = frozenset({"owner", "managed-by"})
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="tags")
+    key = models.CharField(max_length=128, validators=[shapes.validate_tag_key])
+    value = models.CharField(max_length=256, blank=True, validators=[shapes.validate_tag_value])
+
+    class Meta:
+        verbose_name = "tag"
+        # IAM compares tag keys without regard to case.
+        constraints = (models.UniqueConstraint("team", Lower("key"), name="team_tag_key"),)
+        ordering = ("key",)
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+    def clean(self) -> None:
+        if self.key.lower() in self.RESERVED:
+            raise ValidationError({"key": "The portal sets this tag itself."})
+
+
+class Group(models.Model):
+    """A group as an outside source names it; written by `memberships.apply` only, never edited here."""
+
+    source = models.CharField(max_length=80)
+    external_id = models.CharField(max_length=256)
+    name = models.CharField(max_length=256, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("source", "external_id"), name="group_identity"),)
+        ordering = ("source", "name", "external_id")
+
+    def __str__(self) -> str:
+        return self.name or self.external_id
+
+
+class GroupMembership(models.Model):
+    """What a source said: this user is in this group, until `valid_until` where the source set an end."""
+
+    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="group_memberships")
+    since = models.DateTimeField(default=timezone.now)
+    valid_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("user", "group"), name="group_membership"),)
+
+
+class RoleMapping(models.Model):
+    """“Members of this group are in that team”, with an execution role of their own where set."""
+
+    source = models.CharField(max_length=80, blank=True, help_text="Empty: any source that names the group.")
+    group = models.CharField(max_length=256, help_text="The group's id or its exact name.")
+    team = models.ForeignKey(Team, models.CASCADE, related_name="role_mappings")
+    execution_role_arn = models.CharField(
+        "execution role ARN",
+        max_length=2048,
+        blank=True,
+        validators=[shapes.validate_role_arn],
+        help_text="Empty: the team's own role.",
+    )
+    priority = models.IntegerField(default=0, help_text="The highest wins where several mappings give different roles.")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("source", "group", "team"), name="role_mapping_identity"),)
+        ordering = ("team", "-priority", "group")
+
+    def __str__(self) -> str:
+        return f"{self.group} → {self.team}"
+
+    def clean(self) -> None:
+        if self.team_id and self.execution_role_arn and f"::{self.team.domain.account.account_id}:" not in self.execution_role_arn:
+            raise ValidationError(
+                {"execution_role_arn": "This role belongs to another account than the team's domain; AWS would refuse it."}
+            )
+
+
+class Membership(models.Model):
+    """Evidence that a user is in a team; the user has access while any row is live. Written by `memberships` only.
+
+    `group` and `mapping` are empty where a source names the team itself (the SAML attribute `teamid`).
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
+    source = models.CharField(max_length=80)
+    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True, related_name="+")
+    mapping = models.ForeignKey(RoleMapping, models.CASCADE, null=True, blank=True, related_name="memberships")
+    since = models.DateTimeField(default=timezone.now)
+    valid_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "team", "source", "group", "mapping"), name="membership_evidence", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                condition=models.Q(group__isnull=True, mapping__isnull=True)
+                | models.Q(group__isnull=False, mapping__isnull=False),
+                name="membership_group_with_mapping",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team} by {self.source}"
+
+
+class AuditEvent(models.Model):
+    """One line of the log. Strings only, so that history outlives what it tells of; the database refuses changes."""
+
+    class Outcome(models.TextChoices):
+        SUCCESS = "success", "success"
+        REFUSED = "refused", "refused"
+        FAILED = "failed", "failed"
+
+    class Action(models.TextChoices):
+        SIGN_ON = "sign_on", "signed on"
+        SIGN_OUT = "sign_out", "signed out"
+        ROLE_CHANGED = "role_changed", "portal role changed"
+        MEMBERSHIP_ADDED = "membership_added", "membership added"
+        MEMBERSHIP_REMOVED = "membership_removed", "membership removed"
+        PROFILE_REQUESTED = "profile_requested", "profile requested"
+        PROFILE_CREATED = "profile_created", "profile created"
+        PROFILE_READY = "profile_ready", "profile ready"
+        PROFILE_FAILED = "profile_failed", "profile failed"
+        PROFILE_MISSING = "profile_missing", "profile found missing"
+        PROFILE_FOUND = "profile_found", "profile found in AWS"
+        PROFILE_RETRIED = "profile_retried", "profile tried again"
+        PROFILE_DELETED = "profile_deleted", "profile deleted"
+        LAUNCH = "launch", "launched Studio"
+        CREATED = "created", "created in the admin"
+        CHANGED = "changed", "changed in the admin"
+        DELETED = "deleted", "deleted in the admin"
+        IMPORTED = "imported", "imported from a file"
+
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    action = models.CharField(max_length=32, choices=Action.choices)
+    outcome = models.CharField(max_length=8, choices=Outcome.choices, default=Outcome.SUCCESS)
+    actor = models.CharField(max_length=330, help_text="Who did it: a user name, or “system” with the name of the work.")
+    target = models.CharField(max_length=330, blank=True, help_text="Whom or what it was done to.")
+    team = models.CharField(max_length=40, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    aws_request_id = models.CharField("AWS request id", max_length=64, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name = "audit event"
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("actor", "-id"), name="audit_actor"),
+            models.Index(fields=("target", "-id"), name="audit_target"),
+            models.Index(fields=("team", "-id"), name="audit_team"),
+            models.Index(fields=("action", "-id"), name="audit_action"),
+            models.Index(fields=("request_id",), name="audit_request"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.get_action_display()} {self.target}".rstrip()
