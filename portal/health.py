@@ -1,0 +1,42 @@
+"""`/healthz` for load balancers: answered before anything else, so that no host name, cookie or redirect matters."""
+
+from django.core.cache import cache
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from portal.middleware import GetResponse
+
+
+class HealthMiddleware:
+    """Answers `GET /healthz`: 200 while PostgreSQL answers, 503 otherwise; Redis is reported, but may be missing."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info != "/healthz":
+            return self.get_response(request)
+        database, redis = _database_answers(), _redis_answers()
+        words = {True: "ok", False: "unreachable"}
+        response = JsonResponse(
+            {"database": words[database], "redis": words[redis]}, status=200 if database else 503
+        )
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _redis_answers() -> bool:
+    try:
+        cache.get("healthz")
+    except Exception:  # noqa: BLE001  (whatever the client library raises, Redis did not answer)
+        return False
+    return True

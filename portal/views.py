@@ -1,0 +1,250 @@
+"""The pages that people see: landing, launch, progress, sign-out and errors."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from http import HTTPStatus
+from typing import Concatenate, ParamSpec
+from urllib.parse import quote
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from provisioning import launch, profiles
+from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
+from provisioning.models import Profile
+from teams import access, audit
+from teams.models import AuditEvent, Team, User
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+LABELS: dict[str, str] = {
+    Profile.State.READY: "Ready",
+    Profile.State.CREATING: "Being prepared",
+    Profile.State.WANTED: "Being prepared",
+    Profile.State.FAILED: "Needs attention",
+    Profile.State.CONFLICT: "Needs attention",
+}
+TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
+
+
+class HttpResponseSeeOther(HttpResponseRedirect):
+    """A 303: whatever the method was, go on with GET."""
+
+    status_code = HTTPStatus.SEE_OTHER
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One team on the landing page."""
+
+    team: Team
+    state: str
+    detail: str
+
+    @property
+    def state_label(self) -> str:
+        """The state in a word or two."""
+        return LABELS.get(self.state, "Not prepared yet")
+
+    @property
+    def open_url(self) -> str:
+        """Where the button posts to."""
+        return reverse("open", args=[self.team.slug])
+
+    @property
+    def ready(self) -> bool:
+        """Whether one click goes straight to Studio."""
+        return self.state == Profile.State.READY
+
+
+def signed_on(
+    view: Callable[Concatenate[HttpRequest, User, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Hand the signed-on person to the view; send everybody else to sign on, also the page around an htmx poll."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if isinstance(request.user, User):
+            return view(request, request.user, *args, **kwargs)
+        target = f"{settings.LOGIN_URL}?next={quote(request.path)}"
+        if request.headers.get("HX-Request"):
+            return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": target})
+        return HttpResponseSeeOther(target)
+
+    return never_cache(wrapper)
+
+
+@never_cache
+@require_safe
+def landing(request: HttpRequest) -> HttpResponse:
+    """One tile for each team of the person who is signed on; who nobody is signed on, the way to do so."""
+    user = request.user
+    if not isinstance(user, User):
+        return render(request, "portal/signed_out.html")
+    context = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
+    found = {profile.team_id: profile for profile in Profile.objects.filter(user=user)}
+    tiles = [_tile(each.team, found.get(each.team.pk)) for each in access.for_user(user)]
+    if not tiles:
+        return render(request, "portal/no_team.html", context)
+    return render(request, "portal/landing.html", {**context, "tiles": tiles})
+
+
+def _tile(team: Team, profile: Profile | None) -> Tile:
+    if profile is None:
+        return Tile(team, "none", "")
+    return Tile(team, profile.state, _explain(profile) if profile.state in TROUBLE else "")
+
+
+def _explain(profile: Profile) -> str:
+    """Say what is wrong in words for the person; the exact error is for admins."""
+    if profile.state == Profile.State.CONFLICT:
+        return "AWS has a profile of this name that the portal did not make. An administrator has to look at it."
+    if profile.due_at is not None:
+        return "AWS did not create your profile yet. The portal keeps trying."
+    return "AWS did not create your profile. Try again, or ask for help if it keeps failing."
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_on
+def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
+    """Launch: authorise again, then go to Studio, or to the page that shows how far the profile is.
+
+    404 for a team that is not this person's, whether it exists or not.
+    """
+    if request.method != "POST":
+        # A reloaded page, or one that sign-on came back to: minting a URL takes a click.
+        return redirect("landing")
+    target = launch.find(user, slug)
+    if target is None:
+        raise Http404
+    if not target.ready:
+        profiles.request(user_id=user.pk, team_id=target.team_id)
+        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+    try:
+        presigned = launch.open_studio(target)
+    except launch.NotReady:
+        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+    except AwsError as error:
+        return _launch_failed(request, target, error)
+    launch.record(target, presigned)
+    response = HttpResponseSeeOther(presigned.url)
+    response["Cache-Control"] = "no-store"
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _launch_failed(request: HttpRequest, target: launch.Target, error: AwsError) -> HttpResponse:
+    reference = audit.current().request_id[:12]
+    logger.warning("Launch of %s failed: %s: %s", target.profile_name, error.code, error.message)
+    audit.record(
+        AuditEvent.Action.LAUNCH,
+        outcome=AuditEvent.Outcome.FAILED,
+        target=target.profile_name,
+        team=target.slug,
+        reason=f"{error.code}: {error.message}",
+        aws_request_id=error.request_id,
+    )
+    if isinstance(error, Throttled):
+        message = "AWS is busy at the moment. Wait a few seconds and try again."
+    elif isinstance(error, Transient):
+        message = "AWS did not answer in time. Try again in a moment."
+    elif isinstance(error, Denied):
+        message = "AWS does not let the portal open this team's Studio. Trying again will not help; ask for help."
+    else:
+        message = "AWS did not open this team's Studio. Try again, or ask for help if it keeps failing."
+    team = Team.objects.get(pk=target.team_id)
+    context = {"person": request.user, "team": team, "message": message, "reference": reference,
+               "support_contact": settings.SUPPORT_CONTACT, "open_url": reverse("open", args=[target.slug])}
+    return render(request, "portal/launch_failed.html", context, status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@require_safe
+@signed_on
+def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
+    """How far the profile is: a page, or for an htmx poll the part of it that moves. Nothing is written here."""
+    found = access.find(user, slug)
+    if found is None:
+        raise Http404
+    profile = Profile.objects.filter(user=user, team=found.team).first()
+    state = profile.state if profile else Profile.State.WANTED
+    failed = state in TROUBLE
+    context = {
+        "person": user,
+        "team": found.team,
+        "state": state,
+        "label": LABELS[state],
+        "detail": _explain(profile) if profile and failed else "",
+        "failed": failed,
+        "ready": state == Profile.State.READY,
+        "poll": state not in TROUBLE and state != Profile.State.READY,
+        "open_url": reverse("open", args=[slug]),
+        "progress_url": reverse("progress", args=[slug]),
+        "support_contact": settings.SUPPORT_CONTACT,
+        "reference": audit.current().request_id[:12],
+    }
+    template = "portal/_progress.html" if request.headers.get("HX-Request") else "portal/progress.html"
+    return render(request, template, context)
+
+
+@require_http_methods(["POST"])
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """End the session here; the one at the identity provider goes on."""
+    if isinstance(request.user, User):
+        audit.record(AuditEvent.Action.SIGN_OUT, target=request.user.username)
+    logout(request)
+    return HttpResponseSeeOther(reverse("landing"))
+
+
+def _error(status: HTTPStatus, title: str, message: str, **more: str) -> HttpResponse:
+    context = {"status": int(status), "title": title, "message": message,
+               "reference": audit.current().request_id[:12], **more}
+    return HttpResponse(render_to_string("portal/error.html", context), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: the request cannot be read."""
+    return _error(HTTPStatus.BAD_REQUEST, "Bad request", "The portal could not read this request.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: signed on, but not allowed."""
+    return _error(
+        HTTPStatus.FORBIDDEN, "Not allowed", "Your account may not open this page.",
+        action_url="/", action_label="Back to your teams",
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: no such page, or a team that is not this person's."""
+    return _error(
+        HTTPStatus.NOT_FOUND, "Page not found", "There is nothing here, or it is not yours to open.",
+        action_url="/", action_label="Back to your teams",
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: our fault; the reference finds the log line."""
+    return _error(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong",
+        "The portal could not finish this request. It has been noted; try again in a moment.",
+        action_url="/", action_label="Back to your teams",
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: a form that was open too long, or cookies that are switched off."""
+    return _error(
+        HTTPStatus.FORBIDDEN, "Please try that again",
+        "This page was open too long, or your browser does not accept cookies. Go back to your teams and try again.",
+        action_url="/", action_label="Back to your teams",
+    )
