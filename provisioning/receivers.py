@@ -1,0 +1,1 @@
+"""Receivers of the floor below: they make rows and enqueue, nothing else."""
