@@ -1,0 +1,11 @@
+"""The addresses of SAML sign-on, under the names that djangosaml2 gives them."""
+
+from django.urls import path
+
+from portal.saml import views
+
+urlpatterns = [
+    path("login/", views.LoginView.as_view(), name="saml2_login"),
+    path("acs/", views.AssertionConsumerServiceView.as_view(), name="saml2_acs"),
+    path("metadata/", views.MetadataView.as_view(), name="saml2_metadata"),
+]
