@@ -31,6 +31,8 @@ class Profile(models.Model):
     error = models.CharField("last error", max_length=500, blank=True)
     aws_request_id = models.CharField("AWS request id", max_length=64, blank=True)
     attempts = models.PositiveIntegerField(default=0, help_text="Failed attempts since the last success.")
+    # Repairs (delete and make again, update again) since the last success; bounded, because each may fail for ever.
+    repairs = models.PositiveSmallIntegerField(default=0)
     # When the sweep may take this row up; empty: there is nothing to do.
     due_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
     # Give up waiting for `Pending` after this moment.
