@@ -1,0 +1,123 @@
+"""The admin site: who gets in, how its pages are grouped, and the panel that says how the portal is doing."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, ClassVar, TypeAlias
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import Group as AuthGroup
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+
+from portal import admin_status
+from teams import audit
+from teams.models import AuditEvent, User
+
+View: TypeAlias = Callable[..., HttpResponse]
+
+# Heading, anchor and models of each group, in the order of the index page and the navigation.
+GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Teams", "teams", ("teams.team", "teams.rolemapping")),
+    ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
+    ("People", "people", ("teams.user", "teams.membership", "teams.group")),
+    ("Provisioning", "provisioning", ("provisioning.profile",)),
+    ("Log", "log", ("teams.auditevent",)),
+)
+
+
+class PortalAdminSite(AdminSite):
+    """Django's admin for portal admins, and for auditors to read."""
+
+    site_header = "Studio Portal"
+    site_title = "Studio Portal admin"
+    index_title = "Administration"
+    site_url = "/"
+    empty_value_display = "–"
+    # Django's own groups and permissions mean nothing here: the role of the user decides.
+    not_ours: ClassVar[frozenset[type]] = frozenset({AuthGroup})
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register models as Django does, but for those whose pages would have no effect."""
+        models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        super().register([model for model in models if model not in self.not_ours], admin_class, **options)
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Send strangers to the sign-on page as Django does, but tell who is signed on without a role."""
+        inner = super().admin_view(view, cacheable)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.user.is_authenticated and not self.has_permission(request):
+                return self._no_access(request)
+            return inner(request, *args, **kwargs)
+
+        guarded.__dict__.update(inner.__dict__)
+        return guarded
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the form for local accounts next to the way to the identity provider; every attempt is audited."""
+        if request.method != "POST":
+            if request.user.is_authenticated and not self.has_permission(request):
+                return self._no_access(request)
+            return super().login(request, extra_context)
+        username = request.POST.get("username", "")
+        with transaction.atomic():
+            response = super().login(request, extra_context)
+            signed_on = response.status_code == HTTPStatus.FOUND
+            audit.record(
+                AuditEvent.Action.SIGN_ON,
+                outcome=AuditEvent.Outcome.SUCCESS if signed_on else AuditEvent.Outcome.REFUSED,
+                actor=username if signed_on else "anonymous",
+                target=username,
+                reason="" if signed_on else "wrong name or password of a local account, or no role in the portal",
+                data={"by": "local account"},
+            )
+        return response
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """End the session and go to the portal's landing page."""
+        from portal.views import sign_out
+
+        return sign_out(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Change the password of a local account; people of the identity provider have none here."""
+        if not isinstance(request.user, User) or not request.user.has_usable_password():
+            return HttpResponseRedirect(reverse("admin:index"))
+        with transaction.atomic():
+            response = super().password_change(request, extra_context)
+            if response.status_code == HTTPStatus.FOUND:
+                audit.record(AuditEvent.Action.CHANGED, target=request.user.username, reason="password changed")
+        return response
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return the models that this person may see, under the headings of `GROUPS`."""
+        found = {
+            f"{label}.{model['object_name'].lower()}": model
+            for label, app in self._build_app_dict(request, app_label).items()
+            for model in app["models"]
+        }
+        index = reverse("admin:index")
+        groups = [
+            {"name": name, "app_label": anchor, "app_url": f"{index}#{anchor}", "has_module_perms": True,
+             "models": [found[model] for model in models if model in found]}
+            for name, anchor, models in GROUPS
+        ]
+        return [group for group in groups if group["models"]]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show the groups of models and how the portal is doing."""
+        return super().index(request, {"status": admin_status.read(), **(extra_context or {})})
+
+    def app_index(  # type: ignore[override]
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The groups do not follow Django's apps, so that a page for each app has nothing to say."""
+        return HttpResponseRedirect(reverse("admin:index"))
+
+    @staticmethod
+    @never_cache
+    def _no_access(request: HttpRequest) -> HttpResponse:
+        return TemplateResponse(request, "admin/no_access.html", {"title": "Not for you"}, status=HTTPStatus.FORBIDDEN)
