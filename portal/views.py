@@ -34,6 +34,7 @@ LABELS: dict[str, str] = {
     Profile.State.FAILED: "Needs attention",
     Profile.State.CONFLICT: "Needs attention",
 }
+PREPARING = frozenset({Profile.State.WANTED, Profile.State.CREATING})
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
 
 
@@ -96,7 +97,8 @@ def landing(request: HttpRequest) -> HttpResponse:
     tiles = [_tile(each.team, found.get(each.team.pk)) for each in access.for_user(user)]
     if not tiles:
         return render(request, "portal/no_team.html", context)
-    return render(request, "portal/landing.html", {**context, "tiles": tiles})
+    preparing = any(tile.state in PREPARING for tile in tiles)
+    return render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
 
 
 def _tile(team: Team, profile: Profile | None) -> Tile:
