@@ -2,14 +2,14 @@
 
 import logging
 
-from teams import audit
+from teams import context, scrubbing
 
 
 class RequestFilter(logging.Filter):
     """Puts the id of the current request on every record, `-` outside of one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = audit.current().request_id or "-"
+        record.request_id = context.current().request_id or "-"
         return True
 
 
@@ -17,8 +17,8 @@ class SecretsFilter(logging.Filter):
     """Scrubs presigned URLs, assertions, tokens and credentials from the message and the traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = audit.scrub_text(record.getMessage()), ()
+        record.msg, record.args = scrubbing.scrub_text(record.getMessage()), ()
         if record.exc_info:
             text = logging.Formatter().formatException(record.exc_info)
-            record.exc_info, record.exc_text = None, audit.scrub_text(text)
+            record.exc_info, record.exc_text = None, scrubbing.scrub_text(text)
         return True

@@ -20,7 +20,7 @@ slug_validator = RegexValidator(
 
 class UserManager(BaseUserManager["User"]):
     def create_superuser(self, username: str, password: str | None = None, **fields: object) -> "User":
-        """Create the local administrator that `manage.py createsuperuser` asks for; it has no identity at a provider."""
+        """Create the local administrator that `manage.py createsuperuser` asks for; no provider knows this person."""
         user = self.model(
             realm="local", subject=username, username=username, role=User.Role.ADMIN, email=str(fields.get("email", ""))
         )
@@ -62,8 +62,12 @@ class User(AbstractBaseUser):
 
     @staticmethod
     def username_for(realm: str, subject: str) -> str:
-        """Return the unique user name of a person: the subject, prefixed by any realm but the default one."""
-        return subject if realm == DEFAULT_REALM else f"{realm}/{subject}"
+        """Return the unique user name of a person: the subject, prefixed by any realm but the default one.
+
+        Realms have no slash; a subject that has one gets its prefix in the default realm too, so that it is never read
+        as a person of another realm.
+        """
+        return subject if realm == DEFAULT_REALM and "/" not in subject else f"{realm}/{subject}"
 
     @property
     def is_staff(self) -> bool:
@@ -101,7 +105,10 @@ class AwsAccount(models.Model):
     """An AWS account that holds Studio domains."""
 
     account_id = models.CharField(
-        "account id", max_length=12, unique=True, validators=[RegexValidator(r"^\d{12}\Z", "An account id has 12 digits.")]
+        "account id",
+        max_length=12,
+        unique=True,
+        validators=[RegexValidator(r"^\d{12}\Z", "An account id has 12 digits.")],
     )
     name = models.CharField(max_length=128)
     role_arn = models.CharField(
@@ -199,7 +206,9 @@ class Team(models.Model):
         validators=[shapes.validate_user_settings],
         help_text="SageMaker's UserSettings as JSON, without ExecutionRole.",
     )
-    is_active = models.BooleanField("active", default=True, help_text="An inactive team shows no tile and opens nothing.")
+    is_active = models.BooleanField(
+        "active", default=True, help_text="An inactive team shows no tile and opens nothing."
+    )
 
     class Meta:
         ordering = ("name",)
@@ -285,16 +294,18 @@ class RoleMapping(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("source", "group", "team"), name="role_mapping_identity"),)
+        indexes = (models.Index(fields=("group",), name="role_mapping_group"),)
         ordering = ("team", "-priority", "group")
 
     def __str__(self) -> str:
         return f"{self.group} → {self.team}"
 
     def clean(self) -> None:
-        if self.team_id and self.execution_role_arn and f"::{self.team.domain.account.account_id}:" not in self.execution_role_arn:
-            raise ValidationError(
-                {"execution_role_arn": "This role belongs to another account than the team's domain; AWS would refuse it."}
-            )
+        if not (self.team_id and self.execution_role_arn):
+            return
+        if f"::{self.team.domain.account.account_id}:" not in self.execution_role_arn:
+            refusal = "This role belongs to another account than the team's domain; AWS would refuse it."
+            raise ValidationError({"execution_role_arn": refusal})
 
 
 class Membership(models.Model):
@@ -358,7 +369,9 @@ class AuditEvent(models.Model):
     at = models.DateTimeField(default=timezone.now, editable=False)
     action = models.CharField(max_length=32, choices=Action.choices)
     outcome = models.CharField(max_length=8, choices=Outcome.choices, default=Outcome.SUCCESS)
-    actor = models.CharField(max_length=330, help_text="Who did it: a user name, or “system” with the name of the work.")
+    actor = models.CharField(
+        max_length=330, help_text="Who did it: a user name, or “system” with the name of the work."
+    )
     target = models.CharField(max_length=330, blank=True, help_text="Whom or what it was done to.")
     team = models.CharField(max_length=40, blank=True)
     address = models.GenericIPAddressField(null=True, blank=True)
