@@ -1,11 +1,15 @@
 """Fixtures shared by all tests."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+
+from tests.fixtures import IdentityProvider, identity_provider
 
 
 @pytest.fixture(autouse=True)
@@ -16,15 +20,32 @@ def _empty_cache() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _let_the_flush_empty_the_audit_log(django_db_setup: None, django_db_blocker: Any) -> None:
+def _let_the_flush_empty_the_audit_log(django_db_setup: None) -> None:
     """Have the flush after a transactional test lift the audit log's protection, which refuses TRUNCATE to everybody."""
     original: Callable[[list[str]], None] = connection.ops.execute_sql_flush
 
     def flush(sql_list: list[str]) -> None:
         table = "teams_auditevent"
-        unlocked = [f"ALTER TABLE {table} DISABLE TRIGGER USER", *sql_list, f"ALTER TABLE {table} ENABLE TRIGGER USER"]
-        original(unlocked)
+        original([f"ALTER TABLE {table} DISABLE TRIGGER USER", *sql_list, f"ALTER TABLE {table} ENABLE TRIGGER USER"])
 
     connection.ops.execute_sql_flush = flush  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session", name="idp")
+def _idp() -> IdentityProvider:
+    """The identity provider that the portal under test trusts."""
+    return identity_provider(Path(os.environ["SAML_IDP_METADATA"]))
+
+
+@pytest.fixture(name="aws")
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A fresh AWS stand-in, which the production gateways talk to over HTTP."""
+    from portal.demo.aws.server import start
+    from provisioning.aws import client
+
+    handle = start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", handle.url)
+    client.reset()
+    yield handle
+    client.reset()
+    handle.stop()
