@@ -1,0 +1,22 @@
+"""axe-core, as axe-playwright-python ships it, with the rules of WCAG 2.2 AA."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+
+
+def violations(page: Page) -> list[str]:
+    """Return one line per rule that the page breaks: the rule and the elements."""
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
+    return [f"{page.url} {rule['id']}: {[node['html'] for node in rule['nodes']]}" for rule in found]
+
+
+def overflow(page: Page) -> list[str]:
+    """Return what makes the page scroll sideways: elements that end beyond the right edge of the viewport."""
+    return page.evaluate(
+        """() => document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] :
+            Array.from(document.querySelectorAll("body *"))
+              .filter((element) => element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+              .map((element) => location.pathname + ": " + element.outerHTML.slice(0, 120))"""
+    )

@@ -1,0 +1,114 @@
+"""Every page: accessible in light and dark, no sideways scrolling, nothing from elsewhere, no cookie for scripts."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.accessibility import overflow, violations
+from tests.browser.conftest import NewContext
+from tests.browser.stack import Stack
+from tests.browser.steps import READY_MS, open_team, sign_on
+
+NARROW = {"width": 320, "height": 640}
+SCHEMES = ("light", "dark")
+
+
+def inspect(page: Page) -> list[str]:
+    """Return what is wrong with this page: rules broken in either colour scheme, and scrolling at 320 pixels."""
+    wide = page.viewport_size
+    found = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        found += [f"{scheme}: {line}" for line in violations(page)]
+    page.set_viewport_size(NARROW)
+    found += overflow(page)
+    if wide:
+        page.set_viewport_size(wide)
+    return found
+
+
+def test_pages_without_a_session(page: Page, stack: Stack) -> None:
+    found = []
+    for path, heading in (("/", "Sign on to open Studio"), ("/nowhere/", "Page not found"), ("/admin/login/", "")):
+        page.goto(f"{stack.portal}{path}")
+        expect(page.get_by_role("heading", name=heading).first).to_be_visible()
+        found += inspect(page)
+    assert found == []
+
+
+def test_pages_of_a_user(page: Page, stack: Stack) -> None:
+    stack.behave(create_delay=3)
+    sign_on(page, stack, "User 2")
+    found = inspect(page)
+    stack.behave(create_fails=True, create_delay=2)
+    stack.forget_profiles()
+    open_team(page, "Team 2")
+    expect(page.get_by_text("Your Studio profile is being prepared")).to_be_visible()
+    found += inspect(page)
+    expect(page.get_by_role("heading", name="Studio could not be opened")).to_be_visible(timeout=READY_MS)
+    found += inspect(page)
+    assert found == []
+
+
+def test_launch_that_aws_refuses(page: Page, stack: Stack) -> None:
+    sign_on(page, stack, "User 2")
+    expect(page.locator("#tile-team2")).to_contain_text("Ready", timeout=READY_MS)
+    stack.behave(fail_next={"CreatePresignedDomainUrl": ["AccessDeniedException"]})
+    open_team(page, "Team 2")
+    expect(page.get_by_role("heading", name="Team 2 could not be opened")).to_be_visible()
+    assert inspect(page) == []
+
+
+def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
+    sign_on(page, stack, "Ada Admin")
+    assert inspect(page) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "teams/team/",
+        "teams/team/add/",
+        "teams/rolemapping/add/",
+        "teams/user/",
+        "provisioning/profile/",
+        "teams/auditevent/",
+    ],
+)
+def test_admin_pages(admin_page: Page, stack: Stack, path: str) -> None:
+    response = admin_page.goto(f"{stack.portal}/admin/{path}")
+    assert response
+    assert response.status == 200
+    assert inspect(admin_page) == []
+
+
+@pytest.fixture(scope="module")
+def admin_state(browser: Browser, stack: Stack) -> dict:
+    """Sign Ada on once; the admin tests share her session."""
+    context = browser.new_context()
+    sign_on(context.new_page(), stack, "Ada Admin")
+    state = context.storage_state()
+    context.close()
+    return dict(state)
+
+
+@pytest.fixture
+def admin_page(new_context: NewContext, admin_state: dict) -> Page:
+    return new_context(storage_state=admin_state).new_page()
+
+
+def test_scripts_cannot_read_a_cookie(page: Page, stack: Stack) -> None:
+    sign_on(page, stack, "User 1")
+    cookies = [cookie for cookie in page.context.cookies() if str(cookie.get("name")).startswith("portal")]
+    assert {cookie.get("name") for cookie in cookies} >= {"portal_session", "portal_csrf"}
+    assert all(cookie.get("httpOnly") and cookie.get("sameSite") in ("Lax", "Strict") for cookie in cookies)
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_policy_allows_nothing_inline(page: Page, stack: Stack) -> None:
+    for path in ("/", "/nowhere/", "/admin/login/"):
+        response = page.goto(f"{stack.portal}{path}")
+        assert response
+        policy = response.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "script-src 'self'" in policy
