@@ -1,17 +1,12 @@
 """The authentication backend that sessions of people who signed on by SAML name."""
 
 from django.contrib.auth.backends import BaseBackend
-from django.http import HttpRequest
 
 from teams.models import User
 
 
 class SamlBackend(BaseBackend):
     """Finds the person of a session again. It accepts no credentials: only the ACS signs people on."""
-
-    def authenticate(self, request: HttpRequest | None, **credentials: object) -> None:
-        """Return None: there is nothing that a person could type here."""
-        return
 
     def get_user(self, user_id: int) -> User | None:
         """Return the active person with this key, None for anybody else, which ends the session."""

@@ -23,7 +23,7 @@ _KEY = "requests"
 
 
 class SamlStateStore(SessionStore):
-    """Django's signed-cookie session with a salt and an age of its own; a cookie that does not verify is an empty one."""
+    """Django's signed-cookie session with a salt and an age of its own; a cookie that does not verify is empty."""
 
     def load(self) -> dict[str, Any]:
         """Return what the cookie holds, nothing when it is forged, too old or too long."""
