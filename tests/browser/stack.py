@@ -36,7 +36,7 @@ class Stack:
         """Start everything and wait until the portal answers. Raises AssertionError when it does not."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "portal.demo"],
+                [sys.executable, "-m", "portal.demo", "--state-dir", str(self.directory / "state")],
                 cwd=ROOT,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         ports = {name: str(port) for name, port in self._ports.items()}
-        return {**kept, **ports, "DEMO_STATE_DIR": str(self.directory / "state"), "PYTHONUNBUFFERED": "1"}
+        return {**kept, **ports, "PYTHONUNBUFFERED": "1"}
 
     def _answers(self) -> bool:
         for url in (f"{self.idp}/healthz", f"{self.portal}/healthz"):
