@@ -1,1 +1,1 @@
-"""The gateway to AWS: the only package that knows boto3 and botocore; its verbs return dataclasses and raise `errors`."""
+"""The gateway to AWS, the only package that knows boto3: its verbs return dataclasses and raise what `errors` names."""

@@ -13,9 +13,10 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-import botocore.loaders
 import regex
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+
+from provisioning.aws.loader import loader
 
 MAX_FAULTS = 20
 # A pattern of the model that backtracks without end on a hostile value is cut off after this many seconds.
@@ -50,7 +51,7 @@ def faults(shape: str, value: Any) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _model() -> ServiceModel:
-    return ServiceModel(botocore.loaders.create_loader().load_service_model("sagemaker", "service-2"), "sagemaker")
+    return ServiceModel(loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,188 @@
+"""What may go wrong with a call, in seven words, so that callers decide to retry or to stop without knowing botocore.
+
+Messages are fit for people and for the audit log: no credentials, no tokens, no query strings. The codes that AWS uses
+but does not model for SageMaker (`ThrottlingException`, `ValidationException`, `AccessDeniedException`) are told apart
+by name, as `ClientError` carries them.
+"""
+
+# ruff: noqa: N818  (the words are those of the whole floor: Transient, Throttled, NotFound …)
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+
+from teams import scrubbing
+
+
+class AwsError(Exception):
+    """A call that failed: `code` is AWS's or botocore's own word, `request_id` is empty when AWS never answered."""
+
+    def __init__(self, message: str, *, code: str = "", request_id: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).__name__
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class Transient(AwsError):
+    """AWS could not be reached, or failed by itself; whether the call took effect is unknown."""
+
+
+class CredentialsExpired(Transient):
+    """The credentials ran out; new ones are fetched with the next call."""
+
+
+class ConnectionBroken(Transient):
+    """The connection could not be made or broke at once; no time was lost."""
+
+
+class Throttled(AwsError):
+    """Too many calls; `retry_after` in seconds where AWS says so."""
+
+
+class NotFound(AwsError):
+    """The thing named does not exist (any more)."""
+
+
+class AlreadyExists(AwsError):
+    """The name is taken, or the thing is busy with another change."""
+
+
+class Denied(AwsError):
+    """The portal's identity may not do this; the message names the permission that is missing."""
+
+
+class QuotaExceeded(AwsError):
+    """A quota of the account is used up; permanent until somebody raises it."""
+
+
+class Invalid(AwsError):
+    """AWS does not accept the values; repeating the call does not help."""
+
+
+_NOT_FOUND = frozenset("ResourceNotFound ResourceNotFoundException NotFoundException RecordNotFound".split())
+_IN_USE = frozenset(
+    "ResourceInUse ResourceInUseException ConflictException ResourceConflictException ResourceAlreadyExistsException "
+    "AlreadyExistsException".split()
+)
+_QUOTA = frozenset(
+    "ResourceLimitExceeded ResourceLimitExceededException LimitExceededException ServiceQuotaExceededException".split()
+)
+_THROTTLED = frozenset(
+    "ThrottlingException Throttling ThrottledException RequestThrottled RequestThrottledException LimitExceeded "
+    "RequestLimitExceeded TooManyRequestsException SlowDown PriorRequestNotComplete BandwidthLimitExceeded "
+    "ProvisionedThroughputExceededException".split()
+)
+_EXPIRED = frozenset("ExpiredToken ExpiredTokenException TokenRefreshRequired".split())
+_UNKNOWN_IDENTITY = frozenset(
+    "UnrecognizedClientException InvalidClientTokenId InvalidSignatureException SignatureDoesNotMatch "
+    "IncompleteSignature MissingAuthenticationToken MissingAuthenticationTokenException InvalidAccessKeyId".split()
+)
+_DENIED = frozenset(
+    "AccessDenied AccessDeniedException UnauthorizedOperation NotAuthorized OptInRequired "
+    "RegionDisabledException".split()
+)
+_TRANSIENT = frozenset(
+    "RequestTimeout RequestTimeoutException RequestExpired InternalFailure InternalError InternalServerError "
+    "InternalServerException ServiceUnavailable ServiceUnavailableException".split()
+)
+
+_KINDS: tuple[tuple[frozenset[str], type[AwsError]], ...] = (
+    (_NOT_FOUND, NotFound),
+    (_IN_USE, AlreadyExists),
+    (_QUOTA, QuotaExceeded),
+    (_THROTTLED, Throttled),
+    (_EXPIRED, CredentialsExpired),
+    (_UNKNOWN_IDENTITY | _DENIED, Denied),
+    (_TRANSIENT, Transient),
+)
+
+_ABSENT = re.compile(r"RecordNotFound|does not exist|could not be found|not found", re.IGNORECASE)
+_EXISTS = re.compile(r"already exists|already in use", re.IGNORECASE)
+_QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*")
+_ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn every exception of botocore inside the block into one of this module."""
+    try:
+        yield
+    except boto.ClientError as error:
+        raise from_answer(error) from None
+    except (boto.BotoCoreError, ResponseParserError, OSError) as error:
+        raise from_transport(error) from None
+
+
+def from_answer(error: boto.ClientError) -> AwsError:
+    """Return what an error answer of AWS means."""
+    answer = error.response
+    code = str(answer.get("Error", {}).get("Code", "") or "Unknown")
+    message = readable(str(answer.get("Error", {}).get("Message", "") or "") or f"AWS answered {code}.")
+    metadata = answer.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0) or 0)
+    kind = _kind(code, message, status)
+    if kind is CredentialsExpired:
+        message = "The portal's AWS credentials have expired; new ones are being fetched."
+    elif code in _UNKNOWN_IDENTITY:
+        message = f"AWS does not accept the portal's credentials ({code}); check the access key or role it runs with."
+    headers = metadata.get("HTTPHeaders", {}) or {}
+    return kind(
+        message,
+        code=code,
+        request_id=str(metadata.get("RequestId", "") or headers.get("x-amzn-requestid", "")),
+        retry_after=_seconds(answer.get("RetryAfterSeconds") or headers.get("retry-after")),
+    )
+
+
+def _kind(code: str, message: str, status: int) -> type[AwsError]:
+    for codes, kind in _KINDS:
+        if code in codes:
+            return kind
+    if status == 429:
+        return Throttled
+    if status >= 500:
+        return Transient
+    if code == "ValidationException" and _EXISTS.search(message):
+        return AlreadyExists
+    if code == "ValidationException" and _ABSENT.search(message):
+        return NotFound
+    return Denied if status in {401, 403} else Invalid
+
+
+def from_transport(error: Exception) -> AwsError:
+    """Return what a failure without an answer of AWS means."""
+    code = type(error).__name__
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+        return Denied(
+            "The portal has no AWS credentials; give its processes a role or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY.",
+            code=code,
+        )
+    if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError):
+        return Transient("AWS did not answer in time.", code=code)
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionClosedError):
+        return ConnectionBroken("AWS could not be reached.", code=code)
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError | OSError):
+        return Transient("AWS could not be reached.", code=code)
+    if isinstance(error, ResponseParserError):
+        return Transient("AWS's answer could not be read.", code=code)
+    return Invalid(readable(str(error)) or code, code=code)
+
+
+def readable(message: str) -> str:
+    """Return AWS's message without encoded blobs, query strings and secrets, on one line."""
+    message = _QUERY.sub(r"\1", _ENCODED.sub("", message))
+    return " ".join(scrubbing.scrub_text(message).split())
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= 3600 else None

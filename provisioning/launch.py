@@ -1,0 +1,207 @@
+"""A launch: authorise again, mint one URL, record it. A measured path: one query, one call of AWS, one audit row."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F, FilteredRelation, Q
+from django.utils import timezone
+
+from provisioning import queue
+from provisioning.aws.client import Account, warm
+from provisioning.aws.errors import AlreadyExists, Invalid, NotFound
+from provisioning.aws.studio import Presigned, Studio
+from provisioning.database import give_back_connection
+from provisioning.models import Profile
+from teams import access, audit
+from teams.models import AuditEvent, Domain, Membership, User
+
+
+class NotReady(Exception):  # noqa: N818  (a turn of the story, not a fault)
+    """AWS says that the profile is gone or not in service; a worker has been asked to make it good."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one person may open: the team, the profile as the portal knows it, and the role it must have now."""
+
+    user_id: int
+    team_id: int
+    slug: str
+    session_duration: int
+    url_lifetime: int
+    account: Account
+    account_id: str
+    region: str
+    domain_id: str
+    execution_role_arn: str
+    profile_id: int | None
+    profile_name: str
+    ready: bool
+
+
+def find(user: User, slug: str) -> Target | None:
+    """Return this person's way into a team, or None when it is not theirs, whether or not it exists.
+
+    `ready` is true only for a profile in the team's present domain with the role that the mappings give now.
+    """
+    row = _fetch(user.pk, slug)
+    if row is None:
+        return None
+    ready = (
+        row["state"] == Profile.State.READY
+        and row["profile_role"] == row["role"]
+        and row["profile_domain"] == row["domain_pk"]
+    )
+    return Target(
+        user_id=user.pk,
+        team_id=row["team_id"],
+        slug=slug,
+        session_duration=row["session_duration"],
+        url_lifetime=row["url_lifetime"],
+        account=Account(row["role_arn"], row["external_id"]),
+        account_id=row["account_id"],
+        region=row["region"],
+        domain_id=row["domain_id"],
+        execution_role_arn=row["role"],
+        profile_id=row["profile_id"],
+        profile_name=row["profile_name"] or "",
+        ready=ready,
+    )
+
+
+def open_studio(target: Target) -> Presigned:
+    """Mint a URL with exactly one call of AWS, holding no database connection meanwhile.
+
+    Raises NotReady when AWS has no such profile or it is not in service, after asking a worker to look, and what
+    `aws.errors` names for every other failure.
+    """
+    give_back_connection()
+    studio = Studio(target.account, target.region, "launch")
+    try:
+        return studio.presigned_url(
+            target.domain_id,
+            target.profile_name,
+            session_duration=target.session_duration,
+            url_lifetime=target.url_lifetime,
+        )
+    except NotFound as error:
+        _look_again(target, error)
+    except AlreadyExists as error:
+        # ResourceInUse: the profile is busy with a change.
+        _look_again(target, error)
+    except Invalid as error:
+        if not _tells_of_status(error.message):
+            raise
+        _look_again(target, error)
+    raise NotReady
+
+
+def record(target: Target, presigned: Presigned) -> None:
+    """Write the audit row of a launch, without the URL; call it before the redirect, so that no launch goes untold."""
+    audit.record(
+        AuditEvent.Action.LAUNCH,
+        target=target.profile_name,
+        team=target.slug,
+        aws_request_id=presigned.request_id,
+        data={
+            "account": target.account_id,
+            "region": target.region,
+            "domain": target.domain_id,
+            "profile": target.profile_name,
+            "execution_role": target.execution_role_arn,
+            "session_seconds": target.session_duration,
+        },
+    )
+
+
+def warm_clients() -> None:
+    """Make the clients that launches will need, so that no person waits for them; call it when a process has started.
+
+    One query, no call of AWS. The connection is given back.
+    """
+    domains = Domain.objects.values_list("account__role_arn", "account__external_id", "region").distinct()
+    targets = [(Account(role_arn, external_id), region) for role_arn, external_id, region in domains]
+    give_back_connection()
+    warm(targets)
+
+
+def _tells_of_status(message: str) -> bool:
+    """Whether AWS's words say that the profile is not in service; the code for that is not documented."""
+    text = message.lower().replace(" ", "")
+    return any(word in text for word in ("inservice", "pending", "updating", "deleting", "userprofilestatus"))
+
+
+def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        # Only the first of many clicks finds it ready, and only that one is worth a line in the log.
+        changed = Profile.objects.filter(pk=target.profile_id, state=Profile.State.READY).update(
+            state=Profile.State.WANTED, arn="", due_at=now, changed_at=now
+        )
+        if changed:
+            audit.record(
+                AuditEvent.Action.PROFILE_MISSING,
+                target=target.profile_name,
+                team=target.slug,
+                reason=error.message,
+                aws_request_id=error.request_id,
+                data={"domain": target.domain_id, "code": error.code},
+            )
+    if target.profile_id is not None:
+        queue.enqueue_ensure(target.profile_id)
+
+
+_USER = -1
+_SLUG = "the slug"
+_COLUMNS = {
+    "session_duration": F("team__session_duration"),
+    "url_lifetime": F("team__url_lifetime"),
+    "domain_pk": F("team__domain_id"),
+    "domain_id": F("team__domain__domain_id"),
+    "region": F("team__domain__region"),
+    "account_id": F("team__domain__account__account_id"),
+    "role_arn": F("team__domain__account__role_arn"),
+    "external_id": F("team__domain__account__external_id"),
+    "profile_id": F("own__id"),
+    "profile_name": F("own__name"),
+    "state": F("own__state"),
+    "profile_role": F("own__execution_role_arn"),
+    "profile_domain": F("own__domain_id"),
+}
+_NAMES = ("team_id", *_COLUMNS, "role")
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> tuple[str, tuple[Any, ...]]:
+    """Return the SQL of `find`, written once: Django needs longer to write it than PostgreSQL to answer."""
+    own = FilteredRelation("team__profiles", condition=Q(team__profiles__user_id=_USER))
+    query = (
+        Membership.objects.filter(access.live(), user_id=_USER, team__slug=_SLUG)
+        .alias(own=own)
+        .values("team_id", **_COLUMNS)
+        .annotate(role=access.role_of("user_id", "team_id"))
+        .order_by()[:1]
+    )
+    sql, params = query.query.sql_with_params()
+    return sql, tuple(params)
+
+
+def _fetch(user_id: int, slug: str) -> dict[str, Any] | None:
+    sql, template = _compiled()
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_fill(value, user_id, slug, now) for value in template])
+        row = cursor.fetchone()
+    return None if row is None else dict(zip(_NAMES, row, strict=True))
+
+
+def _fill(value: Any, user_id: int, slug: str, now: datetime) -> Any:
+    """Return what stands at one place of the query: the moment that was “now” at compile time becomes this one."""
+    if isinstance(value, datetime):
+        return now
+    if value == _USER and type(value) is int:
+        return user_id
+    return slug if value == _SLUG else value

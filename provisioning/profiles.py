@@ -1,0 +1,168 @@
+"""The doors to the profile rows, apart from the workers' own `ensure`: make missing ones, ask for one, try again."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from provisioning import queue
+from provisioning.ensure import Next, ensure
+from provisioning.models import Profile
+from provisioning.naming import profile_name
+from teams import access, audit
+from teams.models import AuditEvent, Membership
+
+__all__ = ["Next", "due", "ensure", "look_again", "prepare", "request", "retry"]
+
+State = Profile.State
+
+BATCH = 1000
+# A failed profile is tried again by clicks at most this often.
+CLICK_PAUSE = timedelta(seconds=30)
+
+
+def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
+    """Make the missing rows of these people's live access (None: everybody's) and wake those that slept or drifted.
+
+    Set-based and repeatable; two at once do no harm. Returns the ids of the rows that a worker should look at now.
+    """
+    memberships, rows = Membership.objects.filter(access.live()), Profile.objects.all()
+    if user_ids is not None:
+        ids = list(user_ids)
+        memberships, rows = memberships.filter(user__in=ids), rows.filter(user__in=ids)
+    made = _make_missing(memberships)
+    slept = rows.filter(_live_access(), state=State.WANTED, due_at__isnull=True)
+    # Everybody's roles are not compared each time; a launch compares its own.
+    drifted = _drifted(rows) if user_ids is not None else rows.none()
+    return made + _wake(slept) + _wake(drifted)
+
+
+def look_again(team_ids: Iterable[int]) -> list[int]:
+    """Make the profiles of teams whose desired form has changed due at once; returns their ids."""
+    settled = Q(state__in=(State.READY, State.FAILED, State.CONFLICT))
+    return _wake(Profile.objects.filter(settled, team__in=list(team_ids)))
+
+
+def request(*, user_id: int, team_id: int) -> None:
+    """Make sure that this profile's row exists and is being worked on: what a click asks for.
+
+    A failed one is tried again at most every `CLICK_PAUSE`; one that AWS has under a foreign name is left to an admin.
+    """
+    now = timezone.now()
+    rows = Profile.objects.filter(user=user_id, team=team_id)
+    again = {"state": State.WANTED, "due_at": now, "changed_at": now}
+    if not rows.exists():
+        prepare([user_id])
+    rows.filter(_free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(**again)
+    # It was ready, but not for the role or the domain of today.
+    rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
+    rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
+    for profile_id in rows.filter(due_at__lte=now).values_list("pk", flat=True):
+        _hint(profile_id)
+
+
+def retry(profile: Profile, *, by: str) -> bool:
+    """Try a profile again now, as the admin `by` asks; False when it is ready or being worked on already."""
+    now = timezone.now()
+    busy = Q(state__in=(State.WANTED, State.CREATING), due_at__lte=now + timedelta(seconds=2))
+    with transaction.atomic():
+        taken = (
+            Profile.objects.filter(_free(), pk=profile.pk)
+            .exclude(state=State.READY)
+            .exclude(busy)
+            .update(
+                state=State.WANTED, due_at=now, changed_at=now, attempts=0, repairs=0, deadline_at=None,
+                error_code="", error="",
+            )
+        )  # fmt: skip
+        if taken:
+            audit.record(
+                AuditEvent.Action.PROFILE_RETRIED, target=profile.name, team=profile.team.slug, actor=by,
+                data={"state": profile.state, "error": profile.error},
+            )  # fmt: skip
+            _hint(profile.pk)
+    return bool(taken)
+
+
+def due(limit: int) -> list[int]:
+    """Return the ids of rows that are due and that nobody is working on, those that wait longest first."""
+    rows = Profile.objects.filter(_free(), due_at__lte=timezone.now()).order_by("due_at")
+    return list(rows.values_list("pk", flat=True)[:limit])
+
+
+def _make_missing(memberships: QuerySet[Membership]) -> list[int]:
+    there = Profile.objects.filter(user=OuterRef("user_id"), team=OuterRef("team_id"))
+    missing = (
+        memberships.filter(~Exists(there))
+        .values_list("user_id", "team_id", "team__domain_id", "user__realm", "user__subject", "team__slug")
+        .order_by("user_id", "team_id")
+        .distinct()
+    )
+    made: list[int] = []
+    rows = missing.iterator(chunk_size=BATCH)
+    while batch := list(islice(rows, BATCH)):
+        made += _insert(batch)
+    return made
+
+
+def _insert(rows: list[tuple[Any, ...]]) -> list[int]:
+    """Insert rows that nobody else has inserted meanwhile, with their audit rows; returns the ids of ours."""
+    # An expired claim marks the rows that are ours, which INSERT … ON CONFLICT DO NOTHING does not tell.
+    mark, now = uuid.uuid4(), timezone.now()
+    wanted = [
+        Profile(
+            user_id=user_id, team_id=team_id, domain_id=domain_id, name=profile_name(realm, subject, slug),
+            claim=mark, claimed_until=now, due_at=now, created_at=now, changed_at=now,
+        )
+        for user_id, team_id, domain_id, realm, subject, slug in rows
+    ]  # fmt: skip
+    slugs = {(row[0], row[1]): row[5] for row in rows}
+    with transaction.atomic():
+        Profile.objects.bulk_create(wanted, ignore_conflicts=True)
+        made = list(Profile.objects.filter(claim=mark, user__in={row[0] for row in rows}))
+        audit.record_many(
+            [
+                {
+                    "action": AuditEvent.Action.PROFILE_REQUESTED,
+                    "target": profile.name,
+                    "team": slugs[profile.user_id, profile.team_id],
+                }
+                for profile in made
+            ]
+        )
+    return [profile.pk for profile in made]
+
+
+def _live_access() -> Exists:
+    return Exists(Membership.objects.filter(access.live(), user=OuterRef("user_id"), team=OuterRef("team_id")))
+
+
+def _drifted(rows: QuerySet[Profile]) -> QuerySet[Profile]:
+    """Return the ready rows whose person should have another role by now, or whose team moved to another domain."""
+    return (
+        rows.filter(state=State.READY)
+        .annotate(role=access.role_of("user_id", "team_id"))
+        .filter(role__isnull=False)
+        .exclude(execution_role_arn=F("role"), domain=F("team__domain"))
+    )
+
+
+def _free() -> Q:
+    """Return the filter on rows that no worker has claimed."""
+    return Q(claim__isnull=True) | Q(claimed_until__lt=timezone.now())
+
+
+def _wake(rows: QuerySet[Profile]) -> list[int]:
+    ids = list(rows.values_list("pk", flat=True))
+    if ids:
+        Profile.objects.filter(pk__in=ids).update(due_at=timezone.now())
+    return ids
+
+
+def _hint(profile_id: int) -> None:
+    transaction.on_commit(lambda: queue.enqueue_ensure(profile_id))
