@@ -215,6 +215,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {**_REDIS_TIMEOUTS, "visibility_timeout": 3600
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "provisioning.tasks.sweep", "schedule": 10.0, "options": {"expires": 30}},
+    "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
 }
 
 # --- Static files ---------------------------------------------------------------------------------------------------
