@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from csp.decorators import csp_update
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
@@ -26,7 +27,7 @@ from portal.saml.sign_on import sign_on
 from portal.saml.state import Outstanding
 from portal.saml.verify import verify
 
-_FORM = "application/x-www-form-urlencoded"
+_FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _HOME = "/"
 
 
@@ -128,10 +129,24 @@ class AssertionConsumerServiceView(djangosaml2.AssertionConsumerServiceView):  #
         return refusals.method_not_allowed(["POST"])
 
 
-def _field(request: HttpRequest) -> str:
-    """Return the one SAMLResponse of a form, read only when it is small enough and no file upload."""
-    if request.content_type != _FORM:
+class _NoFiles(FileUploadHandler):
+    """Refuses uploads before anything is written to a disk."""
+
+    def new_file(self, *_: Any, **__: Any) -> None:
         raise Refused(Cause.FORM_TYPE)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        raise Refused(Cause.FORM_TYPE)
+
+    def file_complete(self, file_size: int) -> None:
+        raise Refused(Cause.FORM_TYPE)
+
+
+def _field(request: HttpRequest) -> str:
+    """Return the one SAMLResponse of a form, which is read only as far as it may be long."""
+    if request.content_type not in _FORMS:
+        raise Refused(Cause.FORM_TYPE)
+    request.upload_handlers = [_NoFiles(request)]
     try:
         found = request.POST.getlist("SAMLResponse")
     except RequestDataTooBig:
