@@ -78,6 +78,7 @@ class PortalAdminSite(AdminSite):
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """End the session and go to the portal's landing page."""
+        # The site is made while Django starts; the views come later.
         from portal.views import sign_out
 
         return sign_out(request)
@@ -111,9 +112,7 @@ class PortalAdminSite(AdminSite):
         """Show the groups of models and how the portal is doing."""
         return super().index(request, {"status": admin_status.read(), **(extra_context or {})})
 
-    def app_index(  # type: ignore[override]
-        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def app_index(self, *_: Any, **__: Any) -> HttpResponse:  # type: ignore[override]
         """The groups do not follow Django's apps, so that a page for each app has nothing to say."""
         return HttpResponseRedirect(reverse("admin:index"))
 

@@ -1,0 +1,142 @@
+"""The forms of the admin: what the models' own validators cannot say."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
+from django.utils.text import slugify
+
+from teams import strict_json
+from teams.admin.generic import InlineFormSet, ModelForm
+
+SLUG_LENGTH = 40
+
+
+class SettingsField(forms.JSONField):
+    """A JSON object, kept as it was typed until it is good; refuses what PostgreSQL could not store."""
+
+    widget = forms.Textarea(attrs={"rows": 16, "cols": 80, "class": "code", "spellcheck": "false"})
+
+    def to_python(self, value: Any) -> Any:
+        if value in self.empty_values or not str(value).strip():
+            return {}
+        try:
+            return strict_json.read(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Show again exactly what was typed."""
+        return initial if self.disabled else InvalidJSONInput(data or "")
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != initial)
+        except ValidationError:
+            return True
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, InvalidJSONInput):
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
+
+
+class TeamForm(ModelForm):
+    """A team; the slug and the SAML team id follow from the name where they are left empty."""
+
+    user_settings = SettingsField(
+        label="UserSettings",
+        required=False,
+        help_text="SageMaker's UserSettings as JSON, without ExecutionRole; checked against AWS's own definition. "
+        "Empty: the domain's defaults.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "slug" in self.fields:
+            self.fields["slug"].required = False
+            self.fields["slug"].help_text += " Empty: made from the name."
+        if "saml_id" in self.fields:
+            self.fields["saml_id"].required = False
+            self.fields["saml_id"].help_text += " Empty: the same as the slug."
+
+    def clean_slug(self) -> str:
+        """Return the slug, made from the name where none was typed."""
+        slug: str = self.cleaned_data.get("slug") or slugify(self.cleaned_data.get("name", ""))[:SLUG_LENGTH].strip("-")
+        slug = slug.replace("_", "-")
+        if not slug and self.cleaned_data.get("name"):
+            raise ValidationError("No slug can be made from this name; give one.")
+        return slug
+
+    def clean_saml_id(self) -> str:
+        """Return the SAML team id, the slug where none was typed."""
+        return self.cleaned_data.get("saml_id") or self.cleaned_data.get("slug") or self.instance.slug
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        domain = cleaned.get("domain")
+        if domain is not None and self.instance.pk:
+            strangers = [
+                mapping.group
+                for mapping in self.instance.role_mappings.exclude(execution_role_arn="")
+                if f"::{domain.account.account_id}:" not in mapping.execution_role_arn
+            ]
+            if strangers:
+                names = ", ".join(strangers[:5])
+                self.add_error("domain", f"Role mappings of this team name roles of another account: {names}.")
+        return cleaned
+
+
+class TagForm(ModelForm):
+    """One tag; whether its key is free is for all tags together to say."""
+
+    def validate_constraints(self) -> None:
+        """The formset compares the keys, among them those that are being deleted or renamed right now."""
+
+
+class TagFormSet(InlineFormSet):
+    """The tags of one team: keys differ in more than case, as IAM wants it."""
+
+    def clean(self) -> None:
+        super().clean()
+        seen: set[str] = set()
+        for form in self.forms:
+            key = form.cleaned_data.get("key", "").lower() if hasattr(form, "cleaned_data") else ""
+            if not key or self._should_delete_form(form):  # type: ignore[attr-defined]
+                continue
+            if key in seen:
+                form.add_error("key", "This team has a tag with this key already; case does not count.")
+            seen.add(key)
+
+
+class DomainForm(ModelForm):
+    """A domain, which stays the domain that it is once teams use it."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        identity = [name for name in ("account", "region", "domain_id") if name in self.changed_data]
+        if self.instance.pk and identity and (teams := self.instance.teams.count()):
+            self.add_error(identity[0], _in_use("team", teams, "Add the other domain and move them there."))
+        return cleaned
+
+
+class AccountForm(ModelForm):
+    """An account, whose number stays once domains are in it."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.instance.pk and "account_id" in self.changed_data and (domains := self.instance.domains.count()):
+            self.add_error("account_id", _in_use("domain", domains, "Add the other account instead."))
+        return cleaned
+
+
+def _in_use(what: str, number: int, advice: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'} depend{'s' if number == 1 else ''} on this value. {advice}"
+
+
+def changed(before: Mapping[str, Any] | None, after: Mapping[str, Any], name: str) -> bool:
+    """Whether the value called `name` is another one now, or the row is new."""
+    return before is None or before.get(name) != after.get(name)

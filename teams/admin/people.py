@@ -1,0 +1,133 @@
+"""Users, what sources say about them, and why they have access."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from teams import audit, snapshots
+from teams.admin.base import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+from teams.admin.generic import ModelForm
+from teams.models import AuditEvent, Group, GroupMembership, Membership, User
+from teams.signals import send_access_changed
+
+
+class MembershipInline(ReadOnlyInline):
+    """Why a person is in which team."""
+
+    model = Membership
+    fields = ("team", "source", "group", "mapping", "since", "valid_until")
+    verbose_name_plural = "memberships"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("team", "group", "mapping__team", "user")
+
+
+class GroupMembershipInline(ReadOnlyInline):
+    """The groups that sources put a person in."""
+
+    model = GroupMembership
+    fields = ("group", "source", "since", "valid_until")
+    readonly_fields = ("source",)
+    verbose_name_plural = "groups"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("group")
+
+    def source(self, membership: GroupMembership) -> str:
+        """Return who said so."""
+        return membership.group.source
+
+
+class UserForm(ModelForm):
+    """The two things that a portal admin decides about a person."""
+
+    # The person who fills the form in; set by the page.
+    editor: User
+
+    class Meta:
+        model = User
+        fields = ("is_active", "role")
+        help_texts = {
+            "is_active": "Whoever is not active can neither sign on nor open anything.",
+            "role": "Where PORTAL_ADMIN_GROUPS or PORTAL_AUDITOR_GROUPS is set, groups decide anew at each sign-on.",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.instance.pk == self.editor.pk:
+            for name in ("is_active", "role"):
+                if name in self.changed_data:
+                    self.add_error(name, ValidationError("You cannot take your own access away; ask another admin."))
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(AuditedAdmin):
+    """People: made by sign-on, never here."""
+
+    form = UserForm
+    inlines = (MembershipInline, GroupMembershipInline)
+    list_display = ("username", "name", "email", "role", "is_active")
+    list_filter = ("role", "is_active")
+    search_fields = ("username", "name", "email")
+    search_help_text = "User name, name or mail address"
+    ordering = ("username",)
+    fieldsets = (
+        (None, {"fields": ("username", "name", "email", "realm", "subject", "created_at")}),
+        ("Access", {"fields": ("is_active", "role")}),
+    )
+    readonly_fields = ("username", "name", "email", "realm", "subject", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form, which knows who fills it in."""
+        form = super().get_form(request, obj, change, **kwargs)
+        form.editor = request.user  # type: ignore[attr-defined]
+        return form
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save; a person who is switched off is signed off everywhere, and stays so when switched on again."""
+        if "is_active" in form.changed_data and not obj.is_active:
+            obj.session_epoch += 1
+        super().save_model(request, obj, form, change)
+
+    def record(self, row: User, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
+        """A change of the role is an entry of its own kind, next to any other change."""
+        changes = snapshots.difference(before or {}, after)
+        role = snapshots.only(changes, {"role"})
+        if role:
+            audit.record(AuditEvent.Action.ROLE_CHANGED, target=row.username, data=role)
+        rest = snapshots.only(changes, changes["after"].keys() - {"role"})
+        if rest:
+            audit.record(AuditEvent.Action.CHANGED, target=row.username, data=rest)
+
+    def saved(self, row: User, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
+        send_access_changed(user_ids=[row.pk])
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnlyAdmin):
+    """The evidence for access, to read."""
+
+    list_display = ("user", "team", "source", "group", "mapping", "since", "valid_until")
+    list_filter = ("team",)
+    list_select_related = ("user", "team", "group", "mapping__team")
+    search_fields = ("user__username", "user__name", "source")
+    search_help_text = "User name, name or source"
+    ordering = ("-id",)
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnlyAdmin):
+    """Groups as their sources name them, to read."""
+
+    list_display = ("__str__", "external_id", "source")
+    search_fields = ("name", "external_id", "source")
+    search_help_text = "Name, id or source"

@@ -1,0 +1,107 @@
+"""Teams with their tags, and role mappings."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+
+from teams import access, memberships, snapshots
+from teams.admin.base import AuditedAdmin
+from teams.admin.forms import TagForm, TagFormSet, TeamForm
+from teams.admin.generic import TabularInline
+from teams.models import Membership, RoleMapping, Team, TeamTag
+from teams.signals import send_access_changed
+
+
+class TagInline(TabularInline):
+    """The tags of a team."""
+
+    model = TeamTag
+    form = TagForm
+    formset = TagFormSet
+    extra = 0
+
+
+@admin.register(Team)
+class TeamAdmin(AuditedAdmin):
+    """Teams."""
+
+    form = TeamForm
+    inlines = (TagInline,)
+    list_display = ("name", "slug", "domain", "people", "is_active")
+    list_filter = ("is_active", "domain")
+    list_select_related = ("domain__account",)
+    search_fields = ("name", "slug", "saml_id")
+    search_help_text = "Name, slug or SAML team id"
+    instead_of_deleting = "Untick “active” instead: the team then shows no tile and opens nothing."
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active")}),
+        ("AWS", {"fields": ("domain", "execution_role_arn")}),
+        ("Sessions", {"fields": ("session_duration", "url_lifetime")}),
+        ("Profile settings", {"fields": ("user_settings",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        """Return the teams with the number of people in each, from one subquery."""
+        members = (
+            Membership.objects.filter(access.live(), team=OuterRef("pk"))
+            .order_by()
+            .values("team")
+            .annotate(number=Count("user", distinct=True))
+            .values("number")
+        )
+        return super().get_queryset(request).annotate(people=Subquery(members))
+
+    @admin.display(description="people", ordering="people")
+    def people(self, team: Team) -> int:
+        """Return how many people have access."""
+        return getattr(team, "people", None) or 0
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Team | None = None) -> tuple[str, ...]:
+        """The slug is part of profile names in AWS, so that it stays."""
+        return ("slug",) if obj else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Team | None = None) -> dict[str, Any]:
+        """While the name is typed, the slug follows."""
+        return {} if obj else {"slug": ("name",)}
+
+    def saved(self, row: Team, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
+        """Have the workers bring the team's profiles to the new form."""
+        send_access_changed(team_ids=[row.pk])
+
+    def remove(self, row: Team) -> None:
+        memberships.drop_team(row)
+
+    def losses(self, row: Team) -> list[str]:
+        return [
+            f"role mappings: {row.role_mappings.count()}",
+            f"tags: {row.tags.count()}",
+            f"people who lose their access: {row.memberships.values('user').distinct().count()}",
+        ]
+
+
+@admin.register(RoleMapping)
+class RoleMappingAdmin(AuditedAdmin):
+    """Role mappings; the memberships that rest on them follow in the same transaction."""
+
+    list_display = ("group", "team", "source", "execution_role_arn", "priority")
+    list_filter = ("team",)
+    list_select_related = ("team",)
+    search_fields = ("group", "team__name", "team__slug", "execution_role_arn")
+    search_help_text = "Group, team or role"
+    fields = ("group", "source", "team", "execution_role_arn", "priority")
+
+    def before_save(self) -> None:
+        memberships.hold()
+
+    def saved(self, row: RoleMapping, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
+        """Work the memberships of the team out again, and of the team that the mapping was for before."""
+        slugs = {after["team"], (before or after)["team"]}
+        memberships.remap(team_ids=Team.objects.filter(slug__in=slugs).values_list("pk", flat=True))
+
+    def remove(self, row: RoleMapping) -> None:
+        memberships.drop_mapping(row)
+
+    def losses(self, row: RoleMapping) -> list[str]:
+        return [f"memberships that rest on it: {row.memberships.count()}"]
