@@ -71,6 +71,7 @@ def apply(observation: UserObservation) -> Applied:
     deleted.
     """
     groups = None if observation.groups is None else _usable(observation.groups)
+    named = observation.teams or frozenset()
     with transaction.atomic():
         renames = _renames(observation.source, groups)
         _enter(observation.user, alone=renames)
@@ -80,13 +81,14 @@ def apply(observation: UserObservation) -> Applied:
             now=timezone.now(),
             user_id=observation.user.pk,
             source=observation.source,
-            saml_ids=sorted(observation.teams or ()),
+            saml_ids=sorted(filter(_fits, named)),
             valid_until=observation.valid_until,
         )
         _tell(found)
-    if found.unknown:
-        logger.warning("%s named %d unknown teams: %.200r", observation.source, len(found.unknown), found.unknown)
-    return Applied(found.gained, found.lost, found.unknown)
+    unknown = (*found.unknown, *sorted(each for each in named if not _fits(each)))
+    if unknown:
+        logger.warning("%s named %d unknown teams: %.200r", observation.source, len(unknown), unknown)
+    return Applied(found.gained, found.lost, unknown)
 
 
 def remap(*, team_ids: Iterable[int] | None = None) -> None:

@@ -5,28 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from teams import access, memberships
-from teams.memberships import GroupRef, UserObservation
+from teams import access
 from teams.models import Membership, Team, User
-from tests.factories import make_mapping, make_team, make_user, role_arn
+from tests.factories import make_mapping, make_team, make_user
+from tests.teams.sources import say_groups, say_teams
 
 pytestmark = pytest.mark.django_db
-
-
-def put(user: User, *groups: str, source: str = "saml") -> None:
-    """State that `user` is in exactly these groups."""
-    memberships.apply(
-        UserObservation(user=user, source=source, groups=frozenset(GroupRef(group) for group in groups))
-    )
-
-
-def name_team(user: User, *teams: Team, **fields: object) -> None:
-    """State that `user` is in these teams, as the attribute `teamid` does."""
-    memberships.apply(
-        UserObservation(
-            user=user, source="saml", teams=frozenset(team.saml_id for team in teams), **fields  # type: ignore[arg-type]
-        )
-    )
 
 
 def slugs(user: User) -> list[str]:
@@ -36,8 +20,8 @@ def slugs(user: User) -> list[str]:
 def test_alice_bob_and_charlie_see_their_own_teams_only() -> None:
     alice, bob, charlie = make_user("alice"), make_user("bob"), make_user("charlie")
     one, two = make_team("one"), make_team("two")
-    name_team(alice, one, two)
-    name_team(bob, two)
+    say_teams(alice, one, two)
+    say_teams(bob, two)
 
     assert slugs(alice) == ["one", "two"]
     assert slugs(bob) == ["two"]
@@ -53,13 +37,13 @@ def test_find_gives_none_for_a_team_that_does_not_exist() -> None:
 
 def test_slugs_are_compared_exactly() -> None:
     user = make_user()
-    name_team(user, make_team("one"))
+    say_teams(user, make_team("one"))
     assert access.find(user, "ONE") is None
 
 
 def test_teams_come_in_the_order_of_their_names() -> None:
     user = make_user()
-    name_team(user, make_team("a", name="Zebra"), make_team("b", name="Antelope"))
+    say_teams(user, make_team("a", name="Zebra"), make_team("b", name="Antelope"))
     assert [each.team.name for each in access.for_user(user)] == ["Antelope", "Zebra"]
 
 
@@ -67,21 +51,21 @@ def test_two_teams_of_one_name_stay_apart() -> None:
     user = make_user()
     one, two = make_team("a", name="Same"), make_team("b", name="Same")
     make_mapping("staff", two)
-    name_team(user, one, two)
-    put(user, "staff")
+    say_teams(user, one, two)
+    say_groups(user, "staff")
     assert slugs(user) == ["a", "b"]
 
 
 def test_the_list_costs_one_query_with_domain_and_account(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
     user = make_user()
-    name_team(user, make_team(), make_team())
+    say_teams(user, make_team(), make_team())
     with django_assert_num_queries(1):
         assert [each.team.domain.account.name for each in access.for_user(user)]
 
 
 def test_finding_one_costs_one_query(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
     user = make_user()
-    name_team(user, make_team("one"))
+    say_teams(user, make_team("one"))
     with django_assert_num_queries(1):
         found = access.find(user, "one")
         assert found is not None
@@ -90,7 +74,7 @@ def test_finding_one_costs_one_query(django_assert_num_queries) -> None:  # type
 
 def test_an_inactive_user_has_no_access() -> None:
     user, team = make_user(), make_team("one")
-    name_team(user, team)
+    say_teams(user, team)
     User.objects.filter(pk=user.pk).update(is_active=False)
 
     assert slugs(user) == []
@@ -100,7 +84,7 @@ def test_an_inactive_user_has_no_access() -> None:
 
 def test_an_inactive_team_shows_to_nobody() -> None:
     user, team = make_user(), make_team("one")
-    name_team(user, team)
+    say_teams(user, team)
     Team.objects.update(is_active=False)
 
     assert slugs(user) == []
@@ -110,7 +94,7 @@ def test_an_inactive_team_shows_to_nobody() -> None:
 
 def test_evidence_that_has_run_out_gives_nothing() -> None:
     user, team = make_user(), make_team("one")
-    name_team(user, team, valid_until=timezone.now() + timedelta(minutes=1))
+    say_teams(user, team, valid_until=timezone.now() + timedelta(minutes=1))
     assert slugs(user) == ["one"]
 
     Membership.objects.update(valid_until=timezone.now() - timedelta(seconds=1))
@@ -121,7 +105,7 @@ def test_evidence_that_has_run_out_gives_nothing() -> None:
 def test_evidence_ends_at_its_moment() -> None:
     user, team = make_user(), make_team()
     end = timezone.now() + timedelta(hours=1)
-    name_team(user, team, valid_until=end)
+    say_teams(user, team, valid_until=end)
     assert Membership.objects.filter(access.live(end - timedelta(microseconds=1))).exists()
     assert not Membership.objects.filter(access.live(end)).exists()
 
@@ -129,8 +113,8 @@ def test_evidence_ends_at_its_moment() -> None:
 def test_since_is_when_the_oldest_live_evidence_began() -> None:
     user, team = make_user(), make_team("one")
     make_mapping("staff", team)
-    put(user, "staff")
-    name_team(user, team)
+    say_groups(user, "staff")
+    say_teams(user, team)
     old, older = timezone.now() - timedelta(days=2), timezone.now() - timedelta(days=9)
     Membership.objects.filter(group__isnull=True).update(since=older, valid_until=timezone.now())
     Membership.objects.filter(group__isnull=False).update(since=old)
@@ -144,7 +128,7 @@ def roles(user: User, team: Team) -> set[str]:
     """Return the role by every way of asking; there must be one."""
     found = access.find(user, team.slug)
     assert found is not None
-    annotated = Membership.objects.filter(user=user).annotate(role=access.role_of("user_id", "team_id"))
+    annotated = Membership.objects.filter(user=user, team=team).annotate(role=access.role_of("user_id", "team_id"))
     answers = {found.execution_role_arn, access.role_for(user.pk, team.pk), *(each.role for each in annotated)}
     return {str(answer).rpartition("/")[2] for answer in answers}
 
@@ -152,7 +136,7 @@ def roles(user: User, team: Team) -> set[str]:
 def test_the_teams_role_where_no_mapping_gives_one() -> None:
     user, team = make_user(), make_team("one")
     make_mapping("staff", team)
-    put(user, "staff")
+    say_groups(user, "staff")
     assert roles(user, team) == {"one-role"}
 
 
@@ -160,8 +144,8 @@ def test_a_mapping_with_a_role_beats_the_teams() -> None:
     user, team = make_user(), make_team("one")
     make_mapping("staff", team, role="staff-role", priority=-5)
     make_mapping("everybody", team, priority=100)
-    name_team(user, team)
-    put(user, "staff", "everybody")
+    say_teams(user, team)
+    say_groups(user, "staff", "everybody")
     assert roles(user, team) == {"staff-role"}
 
 
@@ -170,7 +154,7 @@ def test_the_highest_priority_decides() -> None:
     make_mapping("low", team, role="low-role", priority=1)
     make_mapping("high", team, role="high-role", priority=10)
     make_mapping("other", team, role="other-role", priority=5)
-    put(user, "low", "high", "other")
+    say_groups(user, "low", "high", "other")
     assert roles(user, team) == {"high-role"}
 
 
@@ -178,7 +162,7 @@ def test_the_oldest_mapping_decides_between_equals() -> None:
     user, team = make_user(), make_team("one")
     make_mapping("zz", team, role="first-role", priority=3)
     make_mapping("aa", team, role="second-role", priority=3)
-    put(user, "aa", "zz")
+    say_groups(user, "aa", "zz")
     assert roles(user, team) == {"first-role"}
 
 
@@ -186,7 +170,7 @@ def test_a_mapping_whose_evidence_has_run_out_does_not_decide() -> None:
     user, team = make_user(), make_team("one")
     make_mapping("high", team, role="high-role", priority=10)
     make_mapping("low", team, role="low-role")
-    put(user, "high", "low")
+    say_groups(user, "high", "low")
     Membership.objects.filter(mapping__priority=10).update(valid_until=timezone.now())
     assert roles(user, team) == {"low-role"}
 
@@ -196,17 +180,16 @@ def test_one_mapping_does_not_decide_for_another_team_or_person() -> None:
     one = make_team("one")
     two = make_team("two", domain=one.domain)
     make_mapping("high", one, role="high-role", priority=10)
-    put(user, "high")
-    name_team(user, two)
-    name_team(other, one)
+    say_groups(user, "high")
+    say_teams(user, two)
+    say_teams(other, one)
     assert roles(user, two) == {"two-role"}
     assert roles(other, one) == {"one-role"}
 
 
 def test_role_of_is_null_without_access() -> None:
-    user, team = make_user(), make_team()
-    name_team(user, team)
+    user = make_user()
+    say_teams(user, make_team())
     Team.objects.update(is_active=False)
     (row,) = Membership.objects.annotate(role=access.role_of("user_id", "team_id"))
     assert row.role is None
-    assert role_arn(team.domain, "x")
