@@ -135,6 +135,8 @@ def _tells_of_status(message: str) -> bool:
 
 
 def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> None:
+    if target.profile_id is None:
+        return
     now = timezone.now()
     with transaction.atomic():
         # Only the first of many clicks finds it ready, and only that one is worth a line in the log.
@@ -150,8 +152,7 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
                 aws_request_id=error.request_id,
                 data={"domain": target.domain_id, "code": error.code},
             )
-    if target.profile_id is not None:
-        queue.enqueue_ensure(target.profile_id)
+    queue.enqueue_ensure(target.profile_id)
 
 
 _USER = -1

@@ -11,9 +11,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provisioning import queue
-from provisioning.ensure import Next, ensure
+from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
+from provisioning.rows import Next
 from teams import access, audit
 from teams.models import AuditEvent, Membership
 

@@ -10,7 +10,7 @@ credentials are ever used in its place.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -93,8 +93,8 @@ def _make(account: Account, region: str, service: str, purpose: Purpose) -> Base
         user_agent=USER_AGENT,
     )
     with errors.translated():
-        client: BaseClient = _session(account, region).client(service, region_name=region, config=config)
-    return client
+        make: Callable[..., BaseClient] = _session(account, region).client
+        return make(service, region_name=region, config=config)
 
 
 def _session(account: Account, region: str) -> boto3.Session:

@@ -64,34 +64,26 @@ class Invalid(AwsError):
     """AWS does not accept the values; repeating the call does not help."""
 
 
-_NOT_FOUND = frozenset("ResourceNotFound ResourceNotFoundException NotFoundException RecordNotFound".split())
-_IN_USE = frozenset(
-    "ResourceInUse ResourceInUseException ConflictException ResourceConflictException ResourceAlreadyExistsException "
-    "AlreadyExistsException".split()
-)
-_QUOTA = frozenset(
-    "ResourceLimitExceeded ResourceLimitExceededException LimitExceededException ServiceQuotaExceededException".split()
-)
-_THROTTLED = frozenset(
-    "ThrottlingException Throttling ThrottledException RequestThrottled RequestThrottledException LimitExceeded "
-    "RequestLimitExceeded TooManyRequestsException SlowDown PriorRequestNotComplete BandwidthLimitExceeded "
-    "ProvisionedThroughputExceededException".split()
-)
-_EXPIRED = frozenset("ExpiredToken ExpiredTokenException TokenRefreshRequired".split())
-_UNKNOWN_IDENTITY = frozenset(
-    "UnrecognizedClientException InvalidClientTokenId InvalidSignatureException SignatureDoesNotMatch "
-    "IncompleteSignature MissingAuthenticationToken MissingAuthenticationTokenException InvalidAccessKeyId".split()
-)
-_DENIED = frozenset(
-    "AccessDenied AccessDeniedException UnauthorizedOperation NotAuthorized OptInRequired "
-    "RegionDisabledException".split()
-)
-_TRANSIENT = frozenset(
-    "RequestTimeout RequestTimeoutException RequestExpired InternalFailure InternalError InternalServerError "
-    "InternalServerException ServiceUnavailable ServiceUnavailableException".split()
-)
+# Codes as AWS writes them, without the `Exception` that some of its services put behind.
+_NOT_FOUND = {"ResourceNotFound", "NotFound", "RecordNotFound"}
+_IN_USE = {"ResourceInUse", "Conflict", "ResourceConflict", "ResourceAlreadyExists", "AlreadyExists"}
+_QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceeded"}
+_THROTTLED = {
+    *("Throttling", "Throttled", "RequestThrottled", "LimitExceeded", "RequestLimitExceeded", "TooManyRequests"),
+    *("SlowDown", "PriorRequestNotComplete", "BandwidthLimitExceeded", "ProvisionedThroughputExceeded"),
+}
+_EXPIRED = {"ExpiredToken", "TokenRefreshRequired"}
+_UNKNOWN_IDENTITY = {
+    *("UnrecognizedClient", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignature", "SignatureDoesNotMatch"),
+    *("IncompleteSignature", "MissingAuthenticationToken"),
+}
+_DENIED = {"AccessDenied", "UnauthorizedOperation", "NotAuthorized", "OptInRequired", "RegionDisabled"}
+_TRANSIENT = {
+    *("RequestTimeout", "RequestExpired", "InternalFailure", "InternalError", "InternalServerError", "InternalServer"),
+    "ServiceUnavailable",
+}
 
-_KINDS: tuple[tuple[frozenset[str], type[AwsError]], ...] = (
+_KINDS: tuple[tuple[set[str], type[AwsError]], ...] = (
     (_NOT_FOUND, NotFound),
     (_IN_USE, AlreadyExists),
     (_QUOTA, QuotaExceeded),
@@ -128,7 +120,7 @@ def from_answer(error: boto.ClientError) -> AwsError:
     kind = _kind(code, message, status)
     if kind is CredentialsExpired:
         message = "The portal's AWS credentials have expired; new ones are being fetched."
-    elif code in _UNKNOWN_IDENTITY:
+    elif code.removesuffix("Exception") in _UNKNOWN_IDENTITY:
         message = f"AWS does not accept the portal's credentials ({code}); check the access key or role it runs with."
     headers = metadata.get("HTTPHeaders", {}) or {}
     return kind(
@@ -141,7 +133,7 @@ def from_answer(error: boto.ClientError) -> AwsError:
 
 def _kind(code: str, message: str, status: int) -> type[AwsError]:
     for codes, kind in _KINDS:
-        if code in codes:
+        if code.removesuffix("Exception") in codes:
             return kind
     if status == 429:
         return Throttled

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import regex
-from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
 from provisioning.aws.loader import loader
 
@@ -73,7 +73,7 @@ def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
         yield from _map(shape, value, path)
     elif isinstance(shape, ListShape):
         yield from _list(shape, value, path)
-    elif shape.type_name == "string":
+    elif isinstance(shape, StringShape):
         yield from _string(shape, value, path)
     elif shape.type_name in {"integer", "long", "float", "double"}:
         yield from _number(shape, value, path)
@@ -129,7 +129,7 @@ def _number(shape: Shape, value: Any, path: str) -> Iterator[str]:
         yield from _bounds(shape, value, str(value), path)
 
 
-def _string(shape: Shape, value: Any, path: str) -> Iterator[str]:
+def _string(shape: StringShape, value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
         yield _says(path, f"{_shown(value)} is not a text.")
         return

@@ -1,0 +1,161 @@
+"""The claimed row of a profile: compare-and-set before anybody acts, and every write with its audit rows in one go."""
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from provisioning import desired
+from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, Throttled, Transient
+from provisioning.models import Profile
+from teams import audit
+from teams.models import AuditEvent, Domain
+
+State = Profile.State
+Action = AuditEvent.Action
+
+# Longer than three calls that all run into their time limits.
+CLAIM = timedelta(seconds=45)
+# Clocks differ, and a countdown may end a moment early.
+EARLY = timedelta(milliseconds=500)
+MAX_BACKOFF = 60.0
+# When a parked failure is tried again by itself.
+PARKED = timedelta(minutes=30)
+PARKED_DENIED = timedelta(minutes=15)
+NO_ERROR: dict[str, Any] = {"error_code": "", "error": "", "attempts": 0}
+
+
+@dataclass(frozen=True)
+class Next:
+    """What a step left behind: the state of the row (empty when it was not ours to touch), and the seconds until the
+    next step; None when there is none or it is far away."""
+
+    state: str = ""
+    seconds: float | None = None
+
+
+class ClaimLost(Exception):  # noqa: N818  (a turn of the story, not a fault)
+    """Somebody else has the row now; whatever this step found out is out of date."""
+
+
+def claim(profile_id: int) -> uuid.UUID | None:
+    now, token = timezone.now(), uuid.uuid4()
+    free = Q(claim__isnull=True) | Q(claimed_until__lt=now)
+    claimed = Profile.objects.filter(free, pk=profile_id, due_at__lte=now + EARLY).update(
+        claim=token, claimed_until=now + CLAIM
+    )
+    return token if claimed else None
+
+
+class Row:
+    """The claimed row of one profile: every write goes through the claim, and its audit rows commit with it."""
+
+    def __init__(self, profile: Profile, token: uuid.UUID) -> None:
+        self.profile = profile
+        self.token = token
+        if profile.state == State.FAILED:
+            # A new try after a failure that was parked starts with all its chances.
+            profile.repairs, profile.deadline_at = 0, None
+
+    def mark(self, *audits: dict[str, Any], **changes: Any) -> None:
+        """Write `changes` and keep the claim, for longer. Raises ClaimLost."""
+        self._write(audits, changes | {"claim": self.token, "claimed_until": timezone.now() + CLAIM})
+
+    def release(self, *audits: dict[str, Any], seconds: float | None = None, **changes: Any) -> Next:
+        """Write `changes`, give the claim up, and come back in `seconds` or when `due_at` among the changes says."""
+        if seconds is not None:
+            changes["due_at"] = timezone.now() + timedelta(seconds=seconds)
+        self._write(audits, changes | {"claim": None, "claimed_until": None})
+        return Next(self.profile.state, seconds)
+
+    def _write(self, audits: tuple[dict[str, Any], ...], changes: dict[str, Any]) -> None:
+        if changes.get("state", self.profile.state) != self.profile.state:
+            changes["changed_at"] = timezone.now()
+        with transaction.atomic():
+            if not Profile.objects.filter(pk=self.profile.pk, claim=self.token).update(**changes):
+                raise ClaimLost
+            for each in audits:
+                audit.record(**{"target": self.profile.name, "team": self.profile.team.slug} | each)
+        for name, value in changes.items():
+            setattr(self.profile, name, value)
+
+    def move(self, domain: Domain) -> None:
+        """Follow the team to another domain; what the old one holds stays there, and the audit log says so."""
+        old = self.profile.domain.domain_id
+        told = {
+            "action": Action.PROFILE_REQUESTED,
+            "reason": f"The team moved to domain {domain.domain_id}; the profile in {old} is left there.",
+            "data": {"domain": domain.domain_id, "left_in": old},
+        }
+        self.mark(
+            told, domain=domain, state=State.WANTED, arn="", execution_role_arn="", managed=True, repairs=0,
+            deadline_at=None,
+        )  # fmt: skip
+
+    def park(
+        self,
+        code: str,
+        message: str,
+        *,
+        state: State = State.FAILED,
+        after: timedelta | None = None,
+        request_id: str = "",
+        **changes: Any,
+    ) -> Next:
+        """Stop here: the failure is in the row, and in the audit log unless it is the same as before.
+
+        `after`: when to try again by itself; None: only when somebody asks or something changes.
+        """
+        message = audit.scrub_text(message)[:500]
+        known = (self.profile.error_code, self.profile.error) == (code[:64], message)
+        told = {
+            "action": Action.PROFILE_FAILED,
+            "outcome": AuditEvent.Outcome.FAILED,
+            "reason": message,
+            "aws_request_id": request_id,
+            "data": {"code": code, "domain": self.profile.domain.domain_id},
+        }
+        return self.release(
+            *(() if known else (told,)),
+            state=state,
+            error_code=code[:64],
+            error=message,
+            aws_request_id=request_id[:64],
+            attempts=self.profile.attempts + 1,
+            due_at=timezone.now() + after if after else None,
+            deadline_at=None,
+            **changes,
+        )
+
+    def failed(self, error: AwsError, wanted: desired.DesiredProfile) -> Next:
+        """Take note of a call that failed: tried again soon, or parked where trying again does not help."""
+        # Not found and busy, where neither was expected, are AWS's answers not yet in step with each other.
+        if isinstance(error, Transient | Throttled | NotFound | AlreadyExists):
+            attempts = self.profile.attempts + 1
+            return self.release(
+                seconds=_backoff(attempts, error.retry_after),
+                attempts=attempts,
+                error_code=error.code[:64],
+                error=error.message[:500],
+                aws_request_id=error.request_id[:64],
+            )
+        usable = bool(self.profile.arn) and self.profile.execution_role_arn == wanted.execution_role_arn
+        return self.park(
+            error.code,
+            error.message,
+            # A profile that was seen in service is not spoilt by a portal that may not look at it or change it.
+            state=State.READY if usable else State.FAILED,
+            after=PARKED_DENIED if isinstance(error, Denied) else PARKED,
+            request_id=error.request_id,
+        )
+
+
+def _backoff(attempts: int, retry_after: float | None) -> float:
+    """Return the seconds before the next try: doubled each time up to a minute, spread so that workers do not march."""
+    seconds = random.uniform(0.5, 1.0) * min(MAX_BACKOFF, 2.0 ** min(attempts, 10))
+    return min(MAX_BACKOFF, max(seconds, retry_after or 0.0))
