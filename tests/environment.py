@@ -30,6 +30,7 @@ def _start_services() -> None:
 
 
 def _set_environment() -> None:
+    (_HOME / "static").mkdir()
     for name in [name for name in os.environ if name.startswith(("AWS_", "SAML_", "PORTAL_"))]:
         del os.environ[name]
     os.environ.update(
