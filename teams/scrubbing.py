@@ -19,7 +19,7 @@ _NAMES = (
 )
 _NAME_AT_END = re.compile(_NAMES + r"\Z|authorization\Z", re.IGNORECASE)
 _SEPARATOR = r"\\{0,4}[\"']?\s{0,8}(?:=>|[:=]|%3[ad])\s{0,8}"
-_VALUE = r"(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,4}[\"'][^\"'\\]*+|[^\s\"'&<>\\][^\s\"'&<>]*+)"
+_VALUE = r"(?P<value>\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,4}[\"'][^\"'\\]*+|[^\s\"'&<>\\][^\s\"'&<>]*+)"
 _NAMED = re.compile(rf"(?P<keep>{_NAMES}{_SEPARATOR}){_VALUE}", re.IGNORECASE | re.DOTALL)
 
 # The rest of the line: a scheme and its credentials, or any number of cookies.
@@ -29,7 +29,8 @@ _BEARER = re.compile(r"(?P<keep>\bBearer\s{1,8})(?=[a-z.-]{0,200}[0-9_~+/=]|[a-z
 
 _URL = re.compile(r"https?://[^\s\"'<>]++", re.IGNORECASE)
 _SECRET_URL = re.compile(
-    r"sagemaker\.(?:aws|amazonaws)[^?]*+/auth|[?&;](?:amp;)?(?:token|X-Amz-|SAML(?:Response|Request)|Signature=)"
+    r"\Ahttps?://[^/?#]*\.sagemaker\.(?:aws|amazonaws\.com(?:\.cn)?)(?::\d+)?/[^?]*+\?"
+    r"|[?&;](?:amp;)?(?:token|X-Amz-|SAML(?:Response|Request)|Signature=)"
     r"|\A[^/]*+//[^/?#]*@",
     re.IGNORECASE,
 )
@@ -37,8 +38,8 @@ _SECRET_URL = re.compile(
 # A SAML message, plain or escaped, to the end of the text: what follows it is nothing worth keeping.
 _XML = re.compile(
     r"(?:<|&lt;|%3c|\\u003c)(?:[\w.-]{1,64}(?::|%3a))?"
-    r"(?:(?:Encrypted|Advice)?Assertion|Response|ArtifactRespon|Logout(?:Request|Response)|AuthnRequest|Encrypted(?:Data|Key|ID)"
-    r"|Signature(?:Value)?|X509Certificate|NameID|Attribute(?:Statement|Value)?|Subject|CipherValue)(?=[\s/>&%\\]|\Z).*",
+    r"(?:(?:Encrypted)?Assertion|(?:Artifact|Logout)?Response|(?:Authn|Logout)Request|Encrypted(?:Data|Key|ID)|NameID"
+    r"|Attribute(?:Statement|Value)?|Subject|Signature(?:Value)?|X509Certificate|CipherValue)(?=[\s/>&%\\]|\Z).*",
     re.IGNORECASE | re.DOTALL,
 )
 _PEM = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL)
@@ -56,11 +57,11 @@ _WHOLE = (_PEM, _JWT, _SAML_BASE64, _WRAPPED_BASE64, _LONG_BASE64, _AWS_SESSION,
 
 
 def scrub_text(text: str) -> str:
-    """Return `text` without presigned URLs, SAML messages, tokens and credentials; doing it twice changes nothing more."""
+    """Return `text` without presigned URLs, SAML messages, tokens and credentials."""
     text = _XML.sub(HIDDEN, text)
     text = _URL.sub(lambda match: HIDDEN if _SECRET_URL.search(match[0]) else match[0], text)
     text = _HEADER.sub(_keep_name, text)
-    text = _NAMED.sub(_keep_name, text)
+    text = _NAMED.sub(_keep_quotes, text)
     text = _BEARER.sub(_keep_name, text)
     for pattern in _WHOLE:
         text = pattern.sub(HIDDEN, text)
@@ -95,3 +96,13 @@ def _item(key: str, item: Any) -> Any:
 
 def _keep_name(match: re.Match[str]) -> str:
     return match["keep"] + HIDDEN
+
+
+def _keep_quotes(match: re.Match[str]) -> str:
+    value = match["value"]
+    bare = value.lstrip("\\")
+    if bare[:1] not in {'"', "'"}:
+        return match["keep"] + HIDDEN
+    opening = value[: len(value) - len(bare) + 1]
+    closing = bare[0] if opening == bare[0] and len(bare) > 1 and bare.endswith(bare[0]) else ""
+    return match["keep"] + opening + HIDDEN + closing
