@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, celeryd_init
+from celery.signals import beat_init, celeryd_init, setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -19,3 +19,8 @@ def _refuse_broken_configuration(**_: Any) -> None:
     from portal.checks import require_valid_configuration
 
     require_valid_configuration()
+
+
+@setup_logging.connect
+def _leave_logging_to_django(**_: Any) -> None:
+    """Being there is enough: with a receiver, Celery does not raise the root logger's level to WARNING."""
