@@ -1,0 +1,34 @@
+# Needs Python 3.11 or later; everything else goes into .venv.
+
+BIN = .venv/bin
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header
+
+.PHONY: demo demo-reset test lint lock screenshots venv
+
+demo: venv
+	@$(BIN)/python -m portal.demo
+
+demo-reset: venv
+	@$(BIN)/python -m portal.demo --reset
+
+# `make test ARGS="tests/teams -x"` runs a part.
+test: venv
+	@.ci/browser.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy manage.py portal provisioning teams tests
+	$(BIN)/lint-imports
+
+lock: venv
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+
+screenshots: venv
+	$(BIN)/python -m tests.browser.screenshots
+
+venv:
+	@.ci/venv.sh
