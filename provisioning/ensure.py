@@ -29,6 +29,8 @@ from teams.models import Domain
 
 DEADLINE = timedelta(minutes=10)
 MAX_REPAIRS = 3
+# How long a profile that AWS said it makes may be missing from what AWS then describes.
+LAG = timedelta(seconds=15)
 
 
 def ensure(profile_id: int) -> Next:
@@ -95,8 +97,17 @@ class Step:
         try:
             found = self.studio.describe_profile(self.domain_id, self.wanted.name)
         except NotFound as error:
+            if self.just_made():
+                return self.row.release(seconds=1)
             return self.create(error)
         return self.decide(found)
+
+    def just_made(self) -> bool:
+        """Whether AWS answered for our create moments ago: then “not found” is only a reading that lags behind."""
+        deadline = self.profile.deadline_at
+        if self.profile.state != State.CREATING or not self.profile.arn or deadline is None:
+            return False
+        return timezone.now() < deadline - DEADLINE + LAG
 
     def create(self, missing: NotFound) -> Next:
         """Make the profile. That we are about to is committed first, so that a lost answer is no riddle later."""
@@ -175,7 +186,9 @@ class Step:
             return self.row.park("Timeout", message, after=PARKED_DENIED, request_id=found.request_id)
         waited = (now - (deadline - DEADLINE)).total_seconds()
         seconds = 1 if waited < 15 else 2 if waited < 60 else 5
-        return self.row.release(state=State.CREATING, deadline_at=deadline, seconds=seconds)
+        # What is being deleted is no longer what our create answered for.
+        arn = "" if found.status == "Deleting" else self.profile.arn
+        return self.row.release(state=State.CREATING, arn=arn, deadline_at=deadline, seconds=seconds)
 
     def ready(self, found: ProfileDescription) -> Next:
         """Note that the profile is in service with the role that it should have."""
@@ -218,7 +231,7 @@ class Step:
             reason = found.failure_reason or "AWS gives no reason."
             return self.give_up(found.status, f"The profile failed {MAX_REPAIRS} times. {reason}", found)
         self.row.mark(
-            state=State.CREATING, execution_role_arn="", repairs=self.profile.repairs + 1,
+            state=State.CREATING, arn="", execution_role_arn="", repairs=self.profile.repairs + 1,
             deadline_at=timezone.now() + DEADLINE,
         )  # fmt: skip
         try:
@@ -226,7 +239,7 @@ class Step:
         except AlreadyExists:
             return self.wait(found)
         except NotFound:
-            return self.row.release(arn="", seconds=0)
+            return self.row.release(seconds=0)
         told = {
             "action": Action.PROFILE_DELETED,
             "aws_request_id": deleted.request_id,

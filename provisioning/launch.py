@@ -152,7 +152,8 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
                 aws_request_id=error.request_id,
                 data={"domain": target.domain_id, "code": error.code},
             )
-    queue.enqueue_ensure(target.profile_id)
+    profile_id = target.profile_id
+    transaction.on_commit(lambda: queue.enqueue_ensure(profile_id))
 
 
 _USER = -1
