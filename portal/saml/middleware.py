@@ -27,11 +27,14 @@ class SamlStateMiddleware:
 
 
 def _write(response: HttpResponse, store: SamlStateStore) -> None:
-    """Set the cookie so that it comes along when the identity provider's page posts the response to us.
+    """Set the cookie so that it comes along when the identity provider's page posts the response; delete an empty one.
 
     That needs `SameSite=None`, which browsers accept on `Secure` cookies only. On loopback without TLS the attribute is
     left out: browsers then send a cookie younger than two minutes with a cross-site POST.
     """
+    if not store.keys():
+        response.delete_cookie(COOKIE_NAME, path=COOKIE_PATH, samesite=None if settings.LOOPBACK_HTTP else "None")
+        return
     store.save()
     response.set_cookie(
         COOKIE_NAME,

@@ -60,9 +60,9 @@ def provider_for(issuer: str) -> Provider | None:
 
 
 def default_provider() -> Provider | None:
-    """Return the provider that people are sent to: the first with an address, None when no metadata are known."""
+    """Return the provider that people are sent to: the first that can be used, None when no metadata are known."""
     known = _source().current() if settings.SAML_IDP_METADATA else ()
-    ordered = sorted(known, key=lambda each: not each.sso_locations)
+    ordered = sorted(known, key=lambda each: (is_expired(each.valid_until), not each.sso_locations))
     return _with_terms(ordered[0]) if ordered else None
 
 

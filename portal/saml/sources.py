@@ -103,9 +103,13 @@ class UrlSource:
     def load(self) -> tuple[IdpMetadata, ...]:
         with self._lock:
             if not self._known:
-                self._known = self._from_cache()
-            if not self._known:
-                self._refresh()
+                try:
+                    self._refresh()
+                except MetadataError as error:
+                    self._known = self._from_cache()
+                    if not self._known:
+                        raise
+                    logger.error("%s The last good copy of the metadata is used.", error)  # noqa: TRY400
         return self._known
 
     def _start_thread(self) -> None:

@@ -71,7 +71,10 @@ def forget(store: SamlStateStore, request_id: str) -> None:
     """Drop a request that has been answered."""
     requests = _live(store)
     requests.pop(request_id, None)
-    store[_KEY] = requests
+    if requests:
+        store[_KEY] = requests
+    else:
+        store.pop(_KEY, None)
 
 
 def _live(store: SamlStateStore) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ from lxml import etree
 from portal.saml import conditions, envelope, identity, replay, state, structure, times
 from portal.saml.causes import Cause, Refused
 from portal.saml.identity import Identity
-from portal.saml.providers import Provider, provider_for
+from portal.saml.providers import Provider, default_provider, provider_for
 from portal.saml.state import Outstanding, SamlStateStore
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def acs_url() -> str:
 def _provider(issuer: str) -> Provider:
     provider = provider_for(issuer)
     if provider is None:
-        raise Refused(Cause.ISSUER_UNKNOWN)
+        raise Refused(Cause.ISSUER_UNKNOWN if default_provider() else Cause.METADATA_MISSING)
     if provider.expired:
         raise Refused(Cause.METADATA_EXPIRED)
     return provider

@@ -37,7 +37,7 @@ def on_site_path(address: str) -> str:
     The host is that of PORTAL_URL; the request's own Host header decides nothing.
     """
     host = urlsplit(settings.PORTAL_URL).netloc
-    if len(address) > state.MAX_NEXT_LENGTH or not url_has_allowed_host_and_scheme(
+    if len(address) > state.MAX_NEXT_LENGTH or not address.isprintable() or not url_has_allowed_host_and_scheme(
         address, allowed_hosts={host}, require_https=not settings.LOOPBACK_HTTP
     ):
         return _HOME
@@ -58,7 +58,7 @@ class LoginView(djangosaml2.LoginView):  # type: ignore[misc]
 
     def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
         """Answer with a redirect, or with a form where the provider only takes POST."""
-        next_path = on_site_path(request.GET.get("next", _HOME))
+        next_path = on_site_path(request.GET.get("next") or request.GET.get("RelayState") or _HOME)
         if self.should_prevent_auth(request):
             return HttpResponseRedirect(next_path)
         try:

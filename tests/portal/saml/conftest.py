@@ -1,17 +1,22 @@
 """An identity provider whose metadata the portal trusts, and a browser that brings its answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.sessions.models import Session
 from django.http import HttpResponse
 from django.test import Client
 
 from portal.demo.idp import Keys, Response, create_keys, encode, make_response, metadata, response_for
+from portal.demo.idp.authn_request import read
 from portal.saml import sources
+from portal.saml.causes import Cause
+from teams.models import AuditEvent, Membership, User
 
 PORTAL = "http://127.0.0.1:8000"
 ACS = f"{PORTAL}/saml2/acs/"
@@ -77,14 +82,18 @@ class Browser:
 
     def post(self, **form: str) -> HttpResponse:
         """Post a form to the assertion consumer service as browsers do."""
-        from urllib.parse import urlencode
-
         return self.client.post("/saml2/acs/", urlencode(form), content_type="application/x-www-form-urlencoded")
+
+    def ask(self, next_path: str = "/") -> str:
+        """Begin a sign-on here and return the id of the request that the identity provider gets."""
+        response = self.client.get("/saml2/login/", {"next": next_path})
+        query = parse_qs(urlsplit(response["Location"]).query)
+        return read(query["SAMLRequest"][0], deflated=True).id
 
     @property
     def signed_on(self) -> bool:
         """Whether this browser holds a session of somebody."""
-        return "_auth_user_id" in self.client.session if "portal_session" in self.client.cookies else False
+        return "portal_session" in self.client.cookies and "_auth_user_id" in self.client.session
 
 
 @pytest.fixture
@@ -94,6 +103,20 @@ def browser(keys: Keys) -> Browser:
 
 
 @pytest.fixture
-def browsers(keys: Keys) -> Iterator[Callable[[], Browser]]:
-    """More browsers."""
-    yield lambda: Browser(keys)
+def other_browser(keys: Keys) -> Browser:
+    """Another one."""
+    return Browser(keys)
+
+
+def assert_refused(browser: Browser, response: HttpResponse, cause: Cause, *, status: int = 403) -> None:
+    """The page tells what to do, the audit the cause; nobody is signed on and nothing else is stored."""
+    event = AuditEvent.objects.filter(action=AuditEvent.Action.SIGN_ON).first()
+    assert event is not None, f"no audit row: {response.status_code}"
+    assert (event.outcome, event.reason.partition(",")[0]) == ("refused", cause.value)
+    assert response.status_code == status
+    assert event.request_id[:12] in response.content.decode()
+    assert "Location" not in response
+    assert not browser.signed_on
+    assert not Session.objects.exists()
+    assert not Membership.objects.exists()
+    assert not User.objects.exclude(is_active=False).exists()
