@@ -26,7 +26,8 @@ def require_valid_configuration() -> None:
         for error in errors:
             print(f"{error.id}: {error.msg}\n    {error.hint}", file=sys.stderr)  # noqa: T201
         print("Studio Portal does not start with this configuration.", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1)
+        # 3 is what gunicorn takes as “do not try again”; any other code has it start workers for ever.
+        raise SystemExit(3)
 
 
 @register(Tags.security)
@@ -56,7 +57,9 @@ def check_portal_url(app_configs: Sequence[Any] | None = None, **_: Any) -> list
     url = urlsplit(settings.PORTAL_URL)
     if not settings.PORTAL_URL:
         return [
-            Error("PORTAL_URL is not set.", hint="Set the public base URL: https://portal.example.com", id="portal.E004")
+            Error(
+                "PORTAL_URL is not set.", hint="Set the public base URL: https://portal.example.com", id="portal.E004"
+            )
         ]
     if url.scheme != "https" and not settings.LOOPBACK_HTTP:
         return [

@@ -18,9 +18,7 @@ class HealthMiddleware:
             return self.get_response(request)
         database, redis = _database_answers(), _redis_answers()
         words = {True: "ok", False: "unreachable"}
-        response = JsonResponse(
-            {"database": words[database], "redis": words[redis]}, status=200 if database else 503
-        )
+        response = JsonResponse({"database": words[database], "redis": words[redis]}, status=200 if database else 503)
         response["Cache-Control"] = "no-store"
         return response
 

@@ -4,6 +4,7 @@ A value that is missing or contradicts another never raises here. It is noted in
 reports with a name and a hint before anything starts.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -135,6 +136,7 @@ TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+
 def _studio_sources() -> list[str]:
     """Where a presigned URL may lead: Studio's own hosts, and the configured AWS endpoint where one is set."""
     sources = ["https://*.sagemaker.aws", "https://*.sagemaker.amazonaws.com.cn"]
@@ -234,6 +236,8 @@ STORAGES = {
 }
 # Without `collectstatic` the files are found in the source tree, so that a first start needs no build step.
 WHITENOISE_USE_FINDERS = not _collected
+if not _collected:
+    warnings.filterwarnings("ignore", message="No directory at")
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- Language, time, log --------------------------------------------------------------------------------------------

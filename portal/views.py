@@ -165,8 +165,14 @@ def _launch_failed(request: HttpRequest, target: launch.Target, error: AwsError)
     else:
         message = "AWS did not open this team's Studio. Try again, or ask for help if it keeps failing."
     team = Team.objects.get(pk=target.team_id)
-    context = {"person": request.user, "team": team, "message": message, "reference": reference,
-               "support_contact": settings.SUPPORT_CONTACT, "open_url": reverse("open", args=[target.slug])}
+    context = {
+        "person": request.user,
+        "team": team,
+        "message": message,
+        "reference": reference,
+        "support_contact": team.contact or settings.SUPPORT_CONTACT,
+        "open_url": reverse("open", args=[target.slug]),
+    }
     return render(request, "portal/launch_failed.html", context, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -191,7 +197,7 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         "poll": state not in TROUBLE and state != Profile.State.READY,
         "open_url": reverse("open", args=[slug]),
         "progress_url": reverse("progress", args=[slug]),
-        "support_contact": settings.SUPPORT_CONTACT,
+        "support_contact": found.team.contact or settings.SUPPORT_CONTACT,
         "reference": audit.current().request_id[:12],
     }
     template = "portal/_progress.html" if request.headers.get("HX-Request") else "portal/progress.html"
@@ -208,8 +214,13 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def _error(status: HTTPStatus, title: str, message: str, **more: str) -> HttpResponse:
-    context = {"status": int(status), "title": title, "message": message,
-               "reference": audit.current().request_id[:12], **more}
+    context = {
+        "status": int(status),
+        "title": title,
+        "message": message,
+        "reference": audit.current().request_id[:12],
+        **more,
+    }
     return HttpResponse(render_to_string("portal/error.html", context), status=status)
 
 
@@ -221,32 +232,42 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403: signed on, but not allowed."""
     return _error(
-        HTTPStatus.FORBIDDEN, "Not allowed", "Your account may not open this page.",
-        action_url="/", action_label="Back to your teams",
+        HTTPStatus.FORBIDDEN,
+        "Not allowed",
+        "Your account may not open this page.",
+        action_url="/",
+        action_label="Back to your teams",
     )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: no such page, or a team that is not this person's."""
     return _error(
-        HTTPStatus.NOT_FOUND, "Page not found", "There is nothing here, or it is not yours to open.",
-        action_url="/", action_label="Back to your teams",
+        HTTPStatus.NOT_FOUND,
+        "Page not found",
+        "There is nothing here, or it is not yours to open.",
+        action_url="/",
+        action_label="Back to your teams",
     )
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: our fault; the reference finds the log line."""
     return _error(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong",
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Something went wrong",
         "The portal could not finish this request. It has been noted; try again in a moment.",
-        action_url="/", action_label="Back to your teams",
+        action_url="/",
+        action_label="Back to your teams",
     )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: a form that was open too long, or cookies that are switched off."""
     return _error(
-        HTTPStatus.FORBIDDEN, "Please try that again",
+        HTTPStatus.FORBIDDEN,
+        "Please try that again",
         "This page was open too long, or your browser does not accept cookies. Go back to your teams and try again.",
-        action_url="/", action_label="Back to your teams",
+        action_url="/",
+        action_label="Back to your teams",
     )

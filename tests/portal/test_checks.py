@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import CheckMessage
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from portal import checks
 
@@ -20,18 +20,18 @@ def ids(messages: list[CheckMessage]) -> list[str | None]:
     return [message.id for message in messages]
 
 
-def test_unreadable_values_are_reported(settings: SettingsWrapper) -> None:
+def test_unreadable_values_are_reported(settings: Settings) -> None:
     settings.PROBLEMS = [("portal.E002", "DATABASE_URL is not set.", "Set it.")]
     assert ids(checks.check_unreadable()) == ["portal.E002"]
 
 
 @pytest.mark.parametrize("key", ["short", "a" * 60, "django-insecure-" + "abcdefghij" * 5])
-def test_weak_secret_key(settings: SettingsWrapper, key: str) -> None:
+def test_weak_secret_key(settings: Settings, key: str) -> None:
     settings.SECRET_KEY = key
     assert ids(checks.check_secret_key()) == ["portal.E003"]
 
 
-def test_strong_secret_key(settings: SettingsWrapper) -> None:
+def test_strong_secret_key(settings: Settings) -> None:
     settings.SECRET_KEY = "8f2kq0s9dmz7x1c4v6b3n5a8f2kq0s9dmz7x1c4v6b3n5a8f2kq0s9"
     assert checks.check_secret_key() == []
 
@@ -50,7 +50,7 @@ def test_strong_secret_key(settings: SettingsWrapper) -> None:
         ("http://127.0.0.1:8000", True, []),
     ],
 )
-def test_portal_url(settings: SettingsWrapper, url: str, loopback: bool, expected: list[str]) -> None:
+def test_portal_url(settings: Settings, url: str, loopback: bool, expected: list[str]) -> None:
     settings.PORTAL_URL = url
     settings.LOOPBACK_HTTP = loopback
     settings.ALLOWED_HOSTS = ["portal.example.com", "127.0.0.1"]
@@ -58,24 +58,24 @@ def test_portal_url(settings: SettingsWrapper, url: str, loopback: bool, expecte
 
 
 @pytest.mark.parametrize("hosts", [["*"], [".example.com"], ["portal.example.com"]])
-def test_every_way_to_allow_the_host(settings: SettingsWrapper, hosts: list[str]) -> None:
+def test_every_way_to_allow_the_host(settings: Settings, hosts: list[str]) -> None:
     settings.PORTAL_URL = "https://portal.example.com"
     settings.ALLOWED_HOSTS = hosts
     assert checks.check_portal_url() == []
 
 
-def test_other_databases_are_refused(settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_databases_are_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
     assert ids(checks.check_services()) == ["portal.E007"]
 
 
 @pytest.mark.parametrize("url", ["", "http://redis", "memcached://redis"])
-def test_redis_is_needed(settings: SettingsWrapper, url: str) -> None:
+def test_redis_is_needed(settings: Settings, url: str) -> None:
     settings.REDIS_URL = url
     assert ids(checks.check_services()) == ["portal.E008"]
 
 
-def test_debug_in_public(settings: SettingsWrapper) -> None:
+def test_debug_in_public(settings: Settings) -> None:
     settings.DEBUG = True
     settings.LOOPBACK_HTTP = False
     assert ids(checks.check_debug()) == ["portal.E009"]
@@ -83,7 +83,7 @@ def test_debug_in_public(settings: SettingsWrapper) -> None:
     assert checks.check_debug() == []
 
 
-def test_identity_provider_without_metadata(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_identity_provider_without_metadata(settings: Settings, tmp_path: Path) -> None:
     settings.SAML_IDP_METADATA = str(tmp_path / "missing.xml")
     assert ids(checks.check_identity_provider()) == ["portal.E010"]
 
@@ -92,12 +92,12 @@ def test_identity_provider_without_metadata(settings: SettingsWrapper, tmp_path:
     ("name", "value"),
     [("SESSION_COOKIE_AGE", 0), ("SAML_MAX_MESSAGE_BYTES", 10**9), ("TRUSTED_PROXY_COUNT", -1)],
 )
-def test_numbers_out_of_range(settings: SettingsWrapper, name: str, value: int) -> None:
+def test_numbers_out_of_range(settings: Settings, name: str, value: int) -> None:
     setattr(settings, name, value)
     assert ids(checks.check_ranges()) == ["portal.E011"]
 
 
-def test_region_is_missed(settings: SettingsWrapper) -> None:
+def test_region_is_missed(settings: Settings) -> None:
     settings.AWS_REGION = ""
     assert ids(checks.check_region()) == ["portal.W001"]
 

@@ -3,13 +3,13 @@
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from portal import health
 
 
 @pytest.mark.django_db
-def test_healthy(client: Client, settings: SettingsWrapper) -> None:
+def test_healthy(client: Client, settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
     response = client.get("/healthz", headers={"Host": "10.1.2.3"})
     assert response.status_code == 200
@@ -18,7 +18,7 @@ def test_healthy(client: Client, settings: SettingsWrapper) -> None:
 
 
 @pytest.mark.django_db
-def test_without_redis_the_portal_still_serves(client: Client, settings: SettingsWrapper) -> None:
+def test_without_redis_the_portal_still_serves(client: Client, settings: Settings) -> None:
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
     }

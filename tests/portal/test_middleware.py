@@ -3,7 +3,7 @@
 import pytest
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from portal.middleware import client_address
 
@@ -28,7 +28,7 @@ def asked_from(remote: str, forwarded: str | None = None) -> HttpRequest:
     ],
 )
 def test_address_of_the_browser(
-    settings: SettingsWrapper, proxies: int, remote: str, forwarded: str | None, expected: str | None
+    settings: Settings, proxies: int, remote: str, forwarded: str | None, expected: str | None
 ) -> None:
     settings.TRUSTED_PROXY_COUNT = proxies
     assert client_address(asked_from(remote, forwarded)) == expected

@@ -3,7 +3,7 @@
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from portal.sessions import CACHED_SECONDS, SessionStore
 from tests.factories import make_user
@@ -33,7 +33,7 @@ def test_an_emptied_cache_loses_no_session() -> None:
     assert SessionStore(key)["colour"] == "blue"
 
 
-def test_without_redis_a_session_lives_its_whole_life(settings: SettingsWrapper) -> None:
+def test_without_redis_a_session_lives_its_whole_life(settings: Settings) -> None:
     settings.CACHES = NO_REDIS
     key = stored(colour="blue")
     session = SessionStore(key)
