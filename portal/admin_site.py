@@ -1,8 +1,7 @@
 """The admin site: who gets in, how its pages are grouped, and the panel that says how the portal is doing."""
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth.models import Group as AuthGroup
@@ -15,8 +14,6 @@ from django.views.decorators.cache import never_cache
 from portal import admin_status
 from teams import audit
 from teams.models import AuditEvent, User
-
-View: TypeAlias = Callable[..., HttpResponse]
 
 # Heading, anchor and models of each group, in the order of the index page and the navigation.
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -44,7 +41,7 @@ class PortalAdminSite(AdminSite):
         models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
         super().register([model for model in models if model not in self.not_ours], admin_class, **options)
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Send strangers to the sign-on page as Django does, but tell who is signed on without a role."""
         inner = super().admin_view(view, cacheable)
 
@@ -76,14 +73,14 @@ class PortalAdminSite(AdminSite):
             )
         return response
 
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """End the session and go to the portal's landing page."""
         # The site is made while Django starts; the views come later.
         from portal.views import sign_out
 
         return sign_out(request)
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Change the password of a local account; people of the identity provider have none here."""
         if not isinstance(request.user, User) or not request.user.has_usable_password():
             return HttpResponseRedirect(reverse("admin:index"))
@@ -102,8 +99,13 @@ class PortalAdminSite(AdminSite):
         }
         index = reverse("admin:index")
         groups = [
-            {"name": name, "app_label": anchor, "app_url": f"{index}#{anchor}", "has_module_perms": True,
-             "models": [found[model] for model in models if model in found]}
+            {
+                "name": name,
+                "app_label": anchor,
+                "app_url": f"{index}#{anchor}",
+                "has_module_perms": True,
+                "models": [found[model] for model in models if model in found],
+            }
             for name, anchor, models in GROUPS
         ]
         return [group for group in groups if group["models"]]

@@ -63,6 +63,9 @@ class TeamForm(ModelForm):
             self.fields["saml_id"].required = False
             self.fields["saml_id"].help_text += " Empty: the same as the slug."
 
+    def validate_constraints(self) -> None:
+        """The slug is lower case and unique: the constraint that ignores case could only say the same once more."""
+
     def clean_slug(self) -> str:
         """Return the slug, made from the name where none was typed."""
         slug: str = self.cleaned_data.get("slug") or slugify(self.cleaned_data.get("name", ""))[:SLUG_LENGTH].strip("-")

@@ -68,7 +68,7 @@ class UserAdmin(AuditedAdmin):
     """People: made by sign-on, never here."""
 
     form = UserForm
-    inlines = (MembershipInline, GroupMembershipInline)
+    inlines: tuple[type[ReadOnlyInline], ...] = (MembershipInline, GroupMembershipInline)
     list_display = ("username", "name", "email", "role", "is_active")
     list_filter = ("role", "is_active")
     search_fields = ("username", "name", "email")
