@@ -27,7 +27,7 @@ def main() -> int:
     }
     try:
         handle = start(options.port, options.state_file, personality, region=options.region)
-    except (OSError, StateFileError) as error:
+    except (OSError, StateFileError, ValueError) as error:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         print(f"Port {options.port} of {HOST} is in use" if taken else error, file=sys.stderr)
         return 1

@@ -31,10 +31,7 @@ def post(personality: Personality, path: str, content_type: str, body: bytes) ->
     if content_type.partition(";")[0].strip().lower() != "application/json":
         return _json(415, {"error": "send application/json"})
     try:
-        changes = json.loads(body)
-        if not isinstance(changes, dict):
-            raise ValueError("send a JSON object")
-        personality.update(changes)
+        personality.update(json.loads(body))
     except ValueError as error:
         return _json(400, {"error": str(error)})
     return _json(200, personality.as_dict())

@@ -1,8 +1,8 @@
 """Who is calling: read from the SigV4 Authorization header. The signature itself is not verified."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 
 from portal.demo.aws.errors import ApiError
 from portal.demo.aws.state import Session, State, digest
@@ -10,8 +10,8 @@ from portal.demo.aws.state import Session, State, digest
 # "AKIADEMO" and an account number of twelve digits; all noughts stand for the portal's home account.
 _DEMO_KEY = re.compile(r"AKIADEMO(\d{12})")
 _HEADER = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>\w{16,128})/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request,"
-    r"\s*SignedHeaders=(?P<signed>[a-z0-9;-]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>\w{16,128})/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)"
+    r"/aws4_request,\s*SignedHeaders=(?P<signed>[a-z0-9;-]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
 _USER = "studio-portal"
 
@@ -29,10 +29,10 @@ class Caller:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-def identify(state: State, headers: Mapping[str, str], service: str) -> Caller:
+def identify(state: State, headers: Message, service: str) -> Caller:
     """Return who signed the request for `service`.
 
-    Raises ApiError for a missing or malformed signature, a scope of another service, keys that are unknown or have expired.
+    Raises ApiError for a missing or malformed signature, a scope of another service, unknown or expired keys.
     """
     header = headers.get("Authorization")
     if not header:

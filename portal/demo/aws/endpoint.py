@@ -1,7 +1,8 @@
 """From an HTTP request to an answer: who is meant, who calls, is it valid, do it, write it down."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from email.message import Message
 from typing import Any
 
 from portal.demo.aws import wire
@@ -26,7 +27,7 @@ class Endpoint:
         self.url = url
         self._wait = wait
 
-    def answer(self, headers: Mapping[str, str], body: bytes) -> wire.Reply | None:
+    def answer(self, headers: Message, body: bytes) -> wire.Reply | None:
         """Answer an API request; None means that the connection is to be closed without an answer."""
         request_id = str(uuid.uuid4())
         try:
@@ -49,7 +50,7 @@ class _Exchange:
         self.caller: Caller | None = None
         self.params: dict[str, Any] = {}
 
-    def run(self, headers: Mapping[str, str]) -> wire.Reply | None:
+    def run(self, headers: Message) -> wire.Reply | None:
         request = self.request
         planned = self.endpoint.personality.decide(request.operation)
         try:
@@ -58,10 +59,10 @@ class _Exchange:
             if planned.kind == "drop":
                 return self._log("dropped", None)
             if planned.kind == "error":
-                raise ApiError(planned.code, planned.message, planned.status)
+                return self._refuse(ApiError(planned.code, planned.message, planned.status))
             result = self._perform(self.caller)
         except ApiError as fault:
-            return self._log(fault.code, wire.error(request.service, fault, self.request_id))
+            return self._refuse(fault)
         if planned.kind == "lost":
             return self._log("lost", None)
         return self._log("ok", wire.answer(request.service, request.operation, result, self.request_id))
@@ -83,6 +84,9 @@ class _Exchange:
         if operation not in service.reads:
             endpoint.state.save()
         return result
+
+    def _refuse(self, fault: ApiError) -> wire.Reply | None:
+        return self._log(fault.code, wire.error(self.request.service, fault, self.request_id))
 
     def _log(self, outcome: str, reply: wire.Reply | None) -> wire.Reply | None:
         params = {name: HIDDEN if name in _SECRET_PARAMS else value for name, value in self.params.items()}

@@ -1,6 +1,5 @@
 """The page behind a presigned URL: it opens once, and tells as whom Studio was entered."""
 
-import datetime
 from html import escape
 from pathlib import Path
 
@@ -13,8 +12,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
 }
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -79,10 +78,16 @@ def _facts(ticket: Ticket) -> list[tuple[str, str, str]]:
         ("profile", "User profile", ticket.profile),
         ("execution-role", "Execution role", ticket.execution_role),
         ("session-name", "Link made by session", ticket.session_name),
-        ("session-length", "Session length", f"{datetime.timedelta(seconds=ticket.session_seconds)} hours"),
+        ("session-length", "Session length", _length(ticket.session_seconds)),
     ]
     optional = [("space", "Space", ticket.space), ("landing-uri", "Landing page", ticket.landing_uri)]
     return rows + [row for row in optional if row[2]]
+
+
+def _length(seconds: int) -> str:
+    hours, minutes = divmod(seconds // 60, 60)
+    words = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return f"{seconds} seconds ({' '.join(word for word in words if word)})"
 
 
 def _html(status: int, title: str, content: str) -> Reply:

@@ -1,4 +1,4 @@
-"""How the stand-in behaves towards its callers: slow, throttling, failing halfway, dead. All fields may be changed while it runs."""
+"""How the stand-in behaves: slow, throttling, failing halfway, dead. All fields may be changed while it runs."""
 
 import random
 import threading
@@ -13,8 +13,9 @@ FAILURE_REASON = "Unable to create the user profile's home directory"
 class Outcome:
     """What happens to one call.
 
-    `ok`: it is performed and answered; `error`: it is answered with the code and not performed; `drop`: the connection is closed
-    and nothing is performed; `lost`: it is performed, then the connection is closed without an answer.
+    `ok`: it is performed and answered; `error`: it is answered with the code and not performed; `drop`: the
+    connection is closed and nothing is performed; `lost`: it is performed, then the connection is closed without an
+    answer.
     """
 
     kind: str
@@ -63,10 +64,13 @@ class Throttle:
 class Personality:
     """Everything that can be odd about the endpoint. Times are in seconds.
 
-    slow: latency of every call, or by operation (`"*"` for the others). create_delay, update_delay, delete_delay: how long
-    resources are Pending, Updating, Deleting. create_fails: new profiles and apps end in Failed, with this reason where it is a
-    text. never_ready: they stay Pending. consistency_lag: how long a new profile cannot be seen. old_not_found: missing things
-    are told as ValidationException with RecordNotFound. short_pages: lists stop early, or are empty, with a token to go on.
+    slow: latency of every call, or by operation (`"*"` for the others). throttle: see Throttle. fail_next: by
+    operation (`"*"` for any), what happens to its next calls, each a value that Outcome.parse reads. create_delay,
+    update_delay, delete_delay: how long resources are Pending, Updating, Deleting. create_fails: what is created ends
+    in Failed, for this reason where it is a text. never_ready: it stays Pending. consistency_lag: how long it cannot be
+    seen. down: connections are closed without an answer. old_not_found: missing things are told as
+    ValidationException with RecordNotFound. short_pages: lists stop early, or are empty, with a token to go on.
+    seed: of chance; takes effect through `update`.
     """
 
     slow: float | dict[str, float] = 0.0
@@ -90,6 +94,7 @@ class Personality:
 
     def _restart(self) -> None:
         self._random = random.Random(self.seed)
+        self._counted = self.throttle
         self._count = 0
         self._tokens = self.throttle.burst
         self._refilled = time.monotonic()
@@ -123,11 +128,12 @@ class Personality:
             return ""
         return self.create_fails if isinstance(self.create_fails, str) else FAILURE_REASON
 
-    def update(self, changes: dict[str, Any]) -> None:
-        """Change the named fields (`preset` starts from a named personality); counters and chance start anew.
+    def update(self, changes: Any) -> None:
+        """Change the fields that a mapping names (`preset` starts from a named personality); counting starts anew.
 
         Raises ValueError when a name or a value makes no sense; nothing is changed then.
         """
+        changes = _mapping("the personality", changes)
         merged = {**PRESETS["plain"], **_preset(changes["preset"])} if "preset" in changes else {}
         merged |= {name: value for name, value in changes.items() if name != "preset"}
         known = {item.name for item in fields(self)}
@@ -145,6 +151,8 @@ class Personality:
 
     def _throttled(self, operation: str) -> bool:
         throttle = self.throttle
+        if throttle is not self._counted:
+            self._restart()
         if throttle.operations and operation not in throttle.operations:
             return False
         self._count += 1
@@ -186,9 +194,10 @@ def _checked(name: str, value: Any) -> Any:
     if name == "throttle":
         return _checked_throttle(value)
     if name == "fail_next":
-        if not isinstance(value, dict) or not all(isinstance(row, list) for row in value.values()):
+        planned = _mapping(name, value).items()
+        if not all(isinstance(row, list) for _, row in planned):
             raise ValueError("fail_next must map operations to lists of outcomes")
-        return {operation: [Outcome.parse(item) for item in row] for operation, row in value.items()}
+        return {operation: [Outcome.parse(item) for item in row] for operation, row in planned}
     if name == "slow" and isinstance(value, dict):
         return {operation: _seconds(name, latency) for operation, latency in value.items()}
     if name in ("down", "never_ready", "short_pages", "old_not_found"):
@@ -203,15 +212,20 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def _checked_throttle(value: Any) -> Throttle:
-    if not isinstance(value, dict):
-        raise ValueError("throttle must be a mapping")
     try:
-        throttle = Throttle(**value)
+        throttle = Throttle(**_mapping("throttle", value))
+        throttle.operations = [str(name) for name in throttle.operations]
     except TypeError as error:
         raise ValueError("throttle knows fraction, every, rate, burst and operations") from error
     for name in ("fraction", "every", "rate", "burst"):
         _seconds(f"throttle.{name}", getattr(throttle, name))
     return throttle
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise ValueError(f"{name} must be a mapping")
 
 
 def _seconds(name: str, value: Any) -> float:

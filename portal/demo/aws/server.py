@@ -206,7 +206,6 @@ def start(
         changes, personality = personality or {}, Personality()
         personality.update(changes)
     is_new = not state.load()
-    server = Server(port, state, personality)
     if is_new:
         seed(state, region=region)
-    return Handle(server)
+    return Handle(Server(port, state, personality))

@@ -16,7 +16,7 @@ from portal.demo.aws.state import Resource, State
 
 @dataclass(frozen=True)
 class Context:
-    """What an operation may use: the state (its lock is held), who calls, the personality and the endpoint's own URL."""
+    """What an operation may use: the state (its lock is held), who calls, the personality, the endpoint's own URL."""
 
     state: State
     caller: Caller

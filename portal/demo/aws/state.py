@@ -1,7 +1,7 @@
 """Everything the stand-in remembers: accounts, domains, profiles, spaces, apps, sessions and unopened URLs.
 
-Statuses move by the clock and are worked out when somebody looks. After every change the whole state is written to a file,
-if there is one. Secrets are kept as SHA-256 digests only.
+Statuses move by the clock and are worked out when somebody looks. After every change the whole state is written to
+a file, if there is one. Secrets are kept as SHA-256 digests only.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from portal.demo.aws.errors import StateFileError
 
@@ -66,6 +66,8 @@ class Resource:
     `status` becomes `then` at the time `until`; `hidden_until` imitates reads that lag behind writes.
     """
 
+    kind: ClassVar[str]
+
     account: str
     region: str
     domain_id: str
@@ -90,62 +92,67 @@ class Resource:
             self.status, self.modified, self.until = self.then, self.until, None
         return self.status == GONE
 
-    def _arn(self, path: str) -> str:
-        return f"arn:aws:sagemaker:{self.region}:{self.account}:{path}"
+    @property
+    def path(self) -> str:
+        """What follows the kind in the ARN."""
+        return f"{self.domain_id}/{self.name}"
+
+    @property
+    def arn(self) -> str:
+        """The ARN."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account}:{self.kind}/{self.path}"
 
 
 @dataclass
 class Domain(Resource):
     """A Studio domain; `sso_users` are the people its directory knows (None: everybody)."""
 
+    kind: ClassVar[str] = "domain"
+
     auth_mode: str = "IAM"
     sso_users: list[str] | None = None
 
     @property
-    def arn(self) -> str:
-        """The domain's ARN."""
-        return self._arn(f"domain/{self.domain_id}")
+    def path(self) -> str:
+        """Domains are known by their id alone."""
+        return self.domain_id
 
 
 @dataclass
 class Profile(Resource):
     """A user profile; `settings` are its UserSettings."""
 
+    kind: ClassVar[str] = "user-profile"
+
     uid: str = "200001"
     sso_value: str = ""
-
-    @property
-    def arn(self) -> str:
-        """The profile's ARN."""
-        return self._arn(f"user-profile/{self.domain_id}/{self.name}")
 
 
 @dataclass
 class Space(Resource):
     """A space; `owner` is the name of the profile that owns it, empty for an old shared space."""
 
+    kind: ClassVar[str] = "space"
+
     owner: str = ""
     sharing: str = ""
     display_name: str = ""
-
-    @property
-    def arn(self) -> str:
-        """The space's ARN."""
-        return self._arn(f"space/{self.domain_id}/{self.name}")
 
 
 @dataclass
 class App(Resource):
     """An app of a profile or of a space: exactly one of `profile` and `space` is set."""
 
+    kind: ClassVar[str] = "app"
+
     app_type: str = "JupyterServer"
     profile: str = ""
     space: str = ""
 
     @property
-    def arn(self) -> str:
-        """The app's ARN; the type is in lower case."""
-        return self._arn(f"app/{self.domain_id}/{self.profile or self.space}/{self.app_type.lower()}/{self.name}")
+    def path(self) -> str:
+        """Apps are known by their owner and their type too, the type in lower case."""
+        return f"{self.domain_id}/{self.profile or self.space}/{self.app_type.lower()}/{self.name}"
 
 
 @dataclass
@@ -322,7 +329,7 @@ class State:
             if data["format"] != _FORMAT:
                 raise StateFileError(f"{self.path} has format {data['format']}, this version reads {_FORMAT}")
             self._restore(data)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateFileError(f"{self.path} is no state of the AWS stand-in: {error}") from error
         return True
 

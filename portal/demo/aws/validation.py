@@ -1,6 +1,7 @@
 """Check a request against botocore's service model, as the real services do before they act.
 
-botocore's client checks required members, types and minimums only; patterns, enums and maximums are the service's to refuse.
+botocore's client checks required members, types and minimums only; patterns, enums and maximums are the service's
+to refuse.
 """
 
 import re

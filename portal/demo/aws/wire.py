@@ -1,10 +1,10 @@
 """Requests and answers as they travel: JSON 1.x, and Query (forms in, XML out). Driven by the service model."""
 
-import datetime
+import datetime as dt
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -48,7 +48,7 @@ class Request:
         return value
 
 
-def read(headers: Mapping[str, str], body: bytes) -> Request:
+def read(headers: Message, body: bytes) -> Request:
     """Find out which operation of which service is meant. Raises ApiError when none is."""
     prefix, _, operation = headers.get("X-Amz-Target", "").rpartition(".")
     if service := by_target(prefix):
@@ -110,7 +110,7 @@ def _members(shape: Shape, value: Any) -> str:
     if isinstance(shape, ListShape):
         return "".join(f"<member>{_members(shape.member, member)}</member>" for member in value)
     if shape.type_name == "timestamp":
-        return datetime.datetime.fromtimestamp(value, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return dt.datetime.fromtimestamp(value, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return escape(str(value))
 
 

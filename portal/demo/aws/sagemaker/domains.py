@@ -11,8 +11,8 @@ from portal.demo.aws.state import GONE, Domain
 
 # What a domain is made with and describes itself by, word for word.
 _KEPT = (
-    "DefaultUserSettings", "DomainSettings", "DefaultSpaceSettings", "SubnetIds", "VpcId", "KmsKeyId", "AppNetworkAccessType",
-    "AppSecurityGroupManagement", "HomeEfsFileSystemCreation", "TagPropagation",
+    "DefaultUserSettings", "DomainSettings", "DefaultSpaceSettings", "SubnetIds", "VpcId", "KmsKeyId",
+    "AppNetworkAccessType", "AppSecurityGroupManagement", "HomeEfsFileSystemCreation", "TagPropagation",
 )  # fmt: skip
 
 

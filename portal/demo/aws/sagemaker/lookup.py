@@ -56,8 +56,8 @@ def new_tags(params: dict[str, Any], before: dict[str, str] | None = None) -> di
     """
     given = params.get("Tags") or []
     keys = [tag["Key"] for tag in given]
-    if len({key.lower() for key in keys}) < len(keys):
-        raise invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+    if len(set(keys)) < len(keys):
+        raise invalid("Duplicate tag keys found.")
     if any(key.lower().startswith("aws:") for key in keys):
         raise invalid("aws: prefixed tag key names are not allowed for external use.")
     tags = {**(before or {}), **{tag["Key"]: tag["Value"] for tag in given}}
@@ -81,6 +81,6 @@ def over_quota(limit: str, unit: str, most: int, used: int) -> ApiError:
     """Return the error of a request for one more than the quota allows."""
     return ApiError(
         "ResourceLimitExceeded",
-        f"The account-level service limit '{limit}' is {most} {unit}, with current utilization of {used} {unit} and a request "
-        f"delta of 1 {unit}. Please use AWS Service Quotas to request an increase for this quota.",
+        f"The account-level service limit '{limit}' is {most} {unit}, with current utilization of {used} {unit} "
+        f"and a request delta of 1 {unit}. Please use AWS Service Quotas to request an increase for this quota.",
     )

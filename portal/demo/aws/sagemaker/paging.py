@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,46 +12,53 @@ from portal.demo.aws.state import Resource
 
 DEFAULT_ROWS = 10
 
+# Where a row stands in its list: compared one by one, and unlike all others.
+Place = tuple[Any, ...]
+
 
 def listing(
-    context: Context, params: dict[str, Any], rows: Sequence[Resource], name: str, row: Callable[[Any], dict[str, Any]]
+    context: Context,
+    params: dict[str, Any],
+    rows: Sequence[Resource],
+    name: str,
+    show: Callable[[Any], dict[str, Any]],
 ) -> dict[str, Any]:
     """Return one page of resources as the member `name`, in the order that SortBy and SortOrder ask for."""
-    by_time = {"LastModifiedTime": "modified"}.get(params.get("SortBy", ""), "created")
-    ordered = sorted(rows, key=lambda item: (getattr(item, by_time), item.domain_id, item.name))
-    if params.get("SortOrder") == "Descending":
-        ordered.reverse()
-    page, token = cut(context, params, [(item.arn, item) for item in ordered], DEFAULT_ROWS)  # type: ignore[attr-defined]
-    return {name: [row(item) for item in page], "NextToken": token}
+    by = "modified" if params.get("SortBy") == "LastModifiedTime" else "created"
+    placed: list[tuple[Place, Any]] = [((getattr(row, by), row.arn), row) for row in rows]
+    page, token = cut(context, params, placed, DEFAULT_ROWS)
+    return {name: [show(row) for row in page], "NextToken": token}
 
 
 def cut(
-    context: Context, params: dict[str, Any], rows: list[tuple[str, Any]], default: int
+    context: Context, params: dict[str, Any], rows: list[tuple[Place, Any]], default: int
 ) -> tuple[list[Any], str | None]:
-    """Return the page of `rows` (id and row) that NextToken points to, and the next token.
+    """Sort the rows by their places and return the page that NextToken points to, and the next token.
 
-    A token names the page's first row, so that rows which come and go do not shift pages. One from a request with other
-    filters is refused with ApiError.
+    A token says at which place to go on, so that rows which come and go do not shift pages. ApiError refuses a token
+    that came with other filters, or from elsewhere.
     """
+    descending = params.get("SortOrder") == "Descending"
+    ordered = sorted(rows, key=lambda row: row[0], reverse=descending)
     filters = {key: value for key, value in sorted(params.items()) if key not in ("NextToken", "MaxResults")}
-    start = 0
     if token := params.get("NextToken"):
-        asked, index, first = _read(token)
+        asked, place = _read(token)
         if asked != filters:
             raise invalid("NextToken was issued for a request with other parameters")
-        start = next((i for i, (row_id, _) in enumerate(rows) if row_id == first), min(index, len(rows)))
-    end = start + context.personality.page_size(params.get("MaxResults", default))
-    page = [row for _, row in rows[start:end]]
-    return page, (_token(filters, end, rows[end][0]) if end < len(rows) else None)
+        ordered = [row for row in ordered if row[0] == place or (row[0] > place) is not descending]
+    size = context.personality.page_size(params.get("MaxResults", default))
+    page = [row for _, row in ordered[:size]]
+    return page, (_token(filters, ordered[size][0]) if size < len(ordered) else None)
 
 
-def _token(filters: dict[str, Any], index: int, first: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([filters, index, first]).encode()).decode()
+def _token(filters: dict[str, Any], place: Place) -> str:
+    # Two tokens are never equal, even after an empty page: clients take a repeated one for a loop.
+    return base64.urlsafe_b64encode(json.dumps([filters, place, secrets.token_hex(4)]).encode()).decode()
 
 
-def _read(token: str) -> tuple[dict[str, Any], int, str]:
+def _read(token: str) -> tuple[dict[str, Any], Place]:
     try:
-        filters, index, first = json.loads(base64.urlsafe_b64decode(token))
-        return dict(filters), int(index), str(first)
+        filters, place, _ = json.loads(base64.urlsafe_b64decode(token))
+        return dict(filters), tuple(place)
     except (ValueError, TypeError) as error:
         raise invalid("NextToken is not valid") from error

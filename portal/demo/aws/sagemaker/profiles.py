@@ -104,7 +104,7 @@ def _row(profile: Profile) -> dict[str, Any]:
 
 
 def _sso_user(domain: Domain, params: dict[str, Any]) -> str:
-    """Return the directory user of a new profile, empty in IAM domains. Raises ApiError where the two do not go together."""
+    """Return the directory user of a new profile, empty in IAM domains. Raises ApiError where they do not match."""
     identifier, value = params.get("SingleSignOnUserIdentifier"), params.get("SingleSignOnUserValue")
     if domain.auth_mode == "IAM":
         if identifier or value:

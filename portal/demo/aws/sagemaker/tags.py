@@ -3,7 +3,7 @@
 from typing import Any
 
 from portal.demo.aws.sagemaker import lookup
-from portal.demo.aws.sagemaker.paging import cut
+from portal.demo.aws.sagemaker.paging import Place, cut
 from portal.demo.aws.service import Context, Operation
 from portal.demo.aws.state import Resource
 
@@ -27,7 +27,7 @@ def delete(context: Context, params: dict[str, Any]) -> dict[str, Any]:
 def list_all(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     """ListTags."""
     row = _by_arn(context, params["ResourceArn"])
-    rows = [(key, {"Key": key, "Value": value}) for key, value in row.tags.items()]
+    rows: list[tuple[Place, Any]] = [((key,), {"Key": key, "Value": value}) for key, value in row.tags.items()]
     page, token = cut(context, params, rows, _PAGE)
     return {"Tags": page, "NextToken": token}
 
@@ -50,7 +50,7 @@ def _find(context: Context, kind: str, parts: list[str]) -> Resource | None:
         return state.space(parts[0], parts[1])
     if kind == "app":
         wanted = "/".join(parts).lower()
-        return next((app for app in state.all_apps() if app.arn.partition(":app/")[2].lower() == wanted), None)
+        return next((app for app in state.all_apps() if app.path.lower() == wanted), None)
     return None
 
 

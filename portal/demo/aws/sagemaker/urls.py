@@ -1,5 +1,6 @@
 """Presigned URLs: minted here, opened in `pages`."""
 
+import re
 import secrets
 from typing import Any
 
@@ -11,6 +12,8 @@ from portal.demo.aws.state import Domain, Profile, Ticket, digest
 URL_SECONDS = 300
 SESSION_SECONDS = 43200
 _SWEEP_EVERY = 1000
+# The model has no pattern for it; its documentation has.
+_LANDING_URI = re.compile(r"studio::.*|app:(JupyterServer|JupyterLab|RStudioServerPro|CodeEditor|Canvas):.*")
 
 
 def create(context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -21,6 +24,8 @@ def create(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise invalid("CreatePresignedDomainUrl is not supported for a Domain with AuthMode SSO.")
     if profile.status != "InService":
         raise invalid(f"UserProfile [{profile.arn}] is not in InService state: {profile.status}.")
+    if not _LANDING_URI.fullmatch(params.get("LandingUri", "studio::")):
+        raise invalid("LandingUri must be studio::path or app:type:path.")
     _check_space(context, params, profile)
     token = secrets.token_urlsafe(48)
     tickets = context.state.tickets
