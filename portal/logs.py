@@ -9,7 +9,10 @@ class RequestFilter(logging.Filter):
     """Puts the id of the current request on every record, `-` outside of one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = context.current().request_id or "-"
+        # Django logs the outcome of a request when its context has ended, but hands the request over.
+        request = getattr(record, "request", None)
+        of_request = getattr(request, "META", {}).get("REQUEST_ID", "")
+        record.request_id = context.current().request_id or of_request or "-"
         return True
 
 

@@ -19,7 +19,7 @@ class RequestContextMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = uuid.uuid4().hex
+        request_id = request.META["REQUEST_ID"] = uuid.uuid4().hex
         with audit.context(request_id=request_id, address=client_address(request)):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id

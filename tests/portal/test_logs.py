@@ -4,6 +4,7 @@ import io
 import logging
 
 import pytest
+from django.test import RequestFactory
 
 from portal.logs import RequestFilter, SecretsFilter
 from teams import audit
@@ -48,3 +49,9 @@ def test_lines_name_their_request(log: logging.Logger, stream: io.StringIO) -> N
         log.warning("inside")
     log.warning("outside")
     assert stream.getvalue() == "[abc123] inside\n[-] outside\n"
+
+
+def test_djangos_own_lines_name_their_request(log: logging.Logger, stream: io.StringIO, rf: RequestFactory) -> None:
+    request = rf.get("/", REQUEST_ID="abc123")
+    log.warning("Not Found: /", extra={"request": request})
+    assert stream.getvalue() == "[abc123] Not Found: /\n"
