@@ -1,0 +1,79 @@
+"""Names of profiles: golden examples, legality, and that two people never share one."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.aws.shapes import faults
+from provisioning.naming import HASH_LENGTH, profile_name
+
+LEGAL = re.compile(r"[a-z0-9](-*[a-z0-9]){0,62}")
+
+realms = st.sampled_from(["default", "other"])
+# Few letters, so that parts meet at their borders and look like each other.
+subjects = st.one_of(st.text("ab-1", min_size=1, max_size=6), st.text("aA-.@é", min_size=1, max_size=6), st.text(min_size=1))
+slugs = st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True).map(lambda slug: slug[:40].strip("-") or "t")
+close_slugs = st.sampled_from(["a", "b", "a-b", "b-a", "b-b", "1", "0" * HASH_LENGTH])
+identities = st.tuples(realms, subjects, st.one_of(close_slugs, slugs))
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        (("default", "user1", "team1"), "user1-team1"),
+        (("default", "a-b", "team1"), "a-b-team1"),
+        (("default", "0815", "2"), "0815-2"),
+        (("default", "x" * 57, "team1"), "x" * 57 + "-team1"),
+        (("default", "x" * 58, "team1"), "x" * 40 + "-team1-2a806c6c1219c967"),
+        (("default", "User1", "team1"), "user1-team1-cf8fee54097ed0a8"),
+        (("default", "jane.doe@example.com", "team1"), "jane-doe-example-com-team1-71995ff15c4c4117"),
+        (("default", "user1", "data-science"), "user1-data-science-c7c5d28bd3aa2f08"),
+        (("other", "user1", "team1"), "user1-team1-95289744e409fa84"),
+        (("default", "山田", "team1"), "user-team1-ed047db7c331b808"),
+        (("default", "user1", "0123456789abcdef"), "user1-0123456789abcdef-bde384f79b72accb"),
+    ],
+)
+def test_golden_examples(identity: tuple[str, str, str], name: str) -> None:
+    assert profile_name(*identity) == name
+
+
+@given(identities)
+def test_every_name_is_legal_lower_case_and_stable(identity: tuple[str, str, str]) -> None:
+    name = profile_name(*identity)
+    assert LEGAL.fullmatch(name)
+    assert len(name) <= 63
+    assert faults("UserProfileName", name) == []
+    assert profile_name(*identity) == name
+
+
+@given(identities, identities)
+def test_two_people_never_share_a_name(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    assert (profile_name(*one) == profile_name(*other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("default", "a-b", "c"), ("default", "a", "b-c")),
+        (("default", "User1", "team1"), ("default", "user1", "team1")),
+        (("default", "user1", "team1"), ("other", "user1", "team1")),
+        (("default", "user.1", "team1"), ("default", "user-1", "team1")),
+        (("default", "user1 ", "team1"), ("default", "user1", "team1")),
+        (("default", "x" * 200, "team1"), ("default", "x" * 201, "team1")),
+        (("default", "é", "team1"), ("default", "e", "team1")),
+        (("a", "b/c", "t"), ("a/b", "c", "t")),
+    ],
+)
+def test_pairs_that_look_alike(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    assert profile_name(*one) != profile_name(*other)
+
+
+@given(identities)
+def test_nobody_can_take_a_hashed_name_by_calling_themselves_so(identity: tuple[str, str, str]) -> None:
+    name = profile_name(*identity)
+    subject, _, team = name.rpartition("-")
+    if ("default", subject, team) != identity:
+        assert profile_name("default", subject, team) != name
+    assert profile_name("default", name, "team1") != name
