@@ -14,6 +14,7 @@ from portal.demo.aws import control, pages
 from portal.demo.aws.endpoint import Endpoint
 from portal.demo.aws.personality import Personality
 from portal.demo.aws.seed import REGION, seed
+from portal.demo.aws.services import SERVICES
 from portal.demo.aws.state import Call, State
 from portal.demo.aws.wire import Reply
 
@@ -173,7 +174,7 @@ class Handle:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead boto3 here."""
-        return {f"AWS_ENDPOINT_URL_{name}": self.url for name in ("SAGEMAKER", "STS")}
+        return {f"AWS_ENDPOINT_URL_{service.name.upper()}": self.url for service in SERVICES}
 
     def calls(self, operation: str = "") -> list[Call]:
         """Return the calls so far, all or those of one operation."""
