@@ -63,7 +63,7 @@ def request(*, user_id: int, team_id: int) -> None:
     # It was ready, but not for the role or the domain of today.
     rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
     rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
-    for profile_id in rows.filter(due_at__lte=now).values_list("pk", flat=True):
+    for profile_id in rows.filter(due_at__lte=timezone.now()).values_list("pk", flat=True):
         _hint(profile_id)
 
 
