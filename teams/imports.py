@@ -19,7 +19,7 @@ from teams.signals import send_access_changed
 
 ACTOR = "system: loadteams"
 KEYS = frozenset({"DomainId", "SessionExpiration", "Tags", "UserSettings"})
-_ROLE_ACCOUNT = re.compile(r"^arn:aws[a-z-]*:iam::(\d{12}):role/")
+_ROLE_ACCOUNT = re.compile(r"^arn:aws[a-z-]*:iam::([0-9]{12}):role/")
 # What the file calls the columns of the models.
 _PATHS = {
     "domain_id": "DomainId",

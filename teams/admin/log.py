@@ -156,7 +156,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         *("at", "action", "outcome", "actor", "target", "team", "reason"),
         *("address", "request_id", "aws_request_id", "changes"),
     )
-    exact = frozenset({"actor", "target", "team", "request_id", "action", "outcome"})
+    exact = frozenset({"actor", "target", "team", "request_id", "action", "outcome", "from", "to"})
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Allow equality on indexed columns, nothing that reads the whole table."""

@@ -36,7 +36,7 @@ def errors(response: Any) -> dict[str, list[str]]:
 
 
 def tags(*rows: tuple[str, str], pks: tuple[int, ...] = (), **more: str) -> dict[str, str]:
-    """Return what the browser sends for the tags of a team; `pks` are the ids of the first rows, which exist already."""
+    """Return what the browser sends for the tags of a team; `pks` are the ids of the rows that exist already."""
     data = {"tags-TOTAL_FORMS": str(len(rows)), "tags-INITIAL_FORMS": str(len(pks))}
     for index, (key, value) in enumerate(rows):
         data |= {f"tags-{index}-key": key, f"tags-{index}-value": value}
@@ -64,7 +64,7 @@ class _Inline(HTMLParser):
         for name, value in attrs:
             if name == "style" or name.startswith("on"):
                 self.found.append(f"<{tag} {name}>")
-            if name in {"href", "src", "action"} and (value or "").lower().startswith(("javascript:", "http:", "https:")):
+            if name in {"href", "src", "action"} and (value or "").lower().startswith(("javascript:", "http")):
                 self.found.append(f"<{tag} {name}={value}>")
 
 

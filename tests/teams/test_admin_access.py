@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from teams.models import AuditEvent, Group, Membership, User
 from tests.factories import make_mapping, make_team, make_user
-from tests.teams.admin_clients import EVERYBODY, LOCAL, client_of, inline, events
+from tests.teams.admin_clients import EVERYBODY, LOCAL, client_of, events, inline
 
 pytestmark = pytest.mark.django_db
 
@@ -165,10 +165,11 @@ def test_the_password_of_a_local_account_can_be_changed() -> None:
     User.objects.create_superuser("root", "correct horse battery")
     client = Client()
     client.login(username="root", password="correct horse battery")
-    passwords = {"old_password": "correct horse battery", "new_password1": "new staple 99x", "new_password2": "new staple 99x"}
+    new = "new staple 99x"
+    passwords = {"old_password": "correct horse battery", "new_password1": new, "new_password2": new}
     assert not inline(client.get("/admin/password_change/"))
     assert client.post("/admin/password_change/", passwords).status_code == 302
-    assert client.login(username="root", password="new staple 99x")
+    assert client.login(username="root", password=new)
     assert [each.reason for each in events(action=AuditEvent.Action.CHANGED)] == ["password changed"]
 
 

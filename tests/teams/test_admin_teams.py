@@ -62,10 +62,8 @@ def filled(domain: Domain, **changes: str) -> dict[str, str]:
 
 def as_it_is(team: Team, **changes: str) -> dict[str, str]:
     """Return what the browser sends for a team whose form nobody touched."""
-    data = {
-        name: str(getattr(team, name))
-        for name in ("name", "saml_id", "description", "contact", "execution_role_arn", "session_duration", "url_lifetime")
-    }
+    plain = ("name", "saml_id", "description", "contact", "execution_role_arn", "session_duration", "url_lifetime")
+    data = {name: str(getattr(team, name)) for name in plain}
     settings = json.dumps(team.user_settings) if team.user_settings else ""
     return {**data, "is_active": "on", "domain": str(team.domain_id), "user_settings": settings, **changes}
 
@@ -350,7 +348,8 @@ class TestRoleMappings:
             ("membership_removed", "team1"),
             ("membership_removed", "team2"),
         ]
-        assert events(action=AuditEvent.Action.CHANGED)[0].data == {"before": {"team": "team1"}, "after": {"team": "team2"}}
+        (changed,) = events(action=AuditEvent.Action.CHANGED)
+        assert changed.data == {"before": {"team": "team1"}, "after": {"team": "team2"}}
 
     def test_twice_the_same_is_refused(self, alice: Client) -> None:
         team = make_team("team1")
