@@ -82,4 +82,6 @@ def _make() -> Saml2Client:
     )
     made = Saml2Client(configuration)
     made.sec.crypto = SignxmlBackend()
+    # Otherwise our metadata would be made by running it.
+    configuration.xmlsec_binary = None
     return made

@@ -6,6 +6,7 @@ element and never with the one they passed in.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class SignxmlBackend(CryptoBackend):  # type: ignore[misc]
     @property
     def version(self) -> str:
         """Return the version of signxml."""
-        return str(signxml.__version__)
+        return version("signxml")
 
     def validate_signature(self, enctext: Any, cert_file: str, cert_type: str, node_name: str, node_id: str) -> bool:
         """Return True if this element is signed by the PEM certificate in `cert_file`, else raise SignatureError."""

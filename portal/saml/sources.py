@@ -49,7 +49,9 @@ class FileSource:
         self._looked = -LOOK_EVERY
 
     def current(self) -> tuple[IdpMetadata, ...]:
-        if time.monotonic() - self._looked >= LOOK_EVERY and self._lock.acquire(blocking=not self._known):
+        due = time.monotonic() - self._looked >= LOOK_EVERY
+        # One thread looks while the others go on with what is known; only where nothing is known they wait for it.
+        if (due or not self._known) and self._lock.acquire(blocking=not self._known):
             try:
                 self._look()
             except MetadataError as error:
