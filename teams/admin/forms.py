@@ -103,6 +103,12 @@ class TagForm(ModelForm):
 class TagFormSet(InlineFormSet):
     """The tags of one team: keys differ in more than case, as IAM wants it."""
 
+    def add_fields(self, form: Any, index: int | None) -> None:
+        """Name each box for those who hear the page: the table's headings are no labels."""
+        super().add_fields(form, index)
+        for field in form.fields.values():
+            field.widget.attrs.setdefault("aria-label", f"Tag: {field.label or 'delete'}".lower().capitalize())
+
     def clean(self) -> None:
         super().clean()
         seen: set[str] = set()

@@ -89,5 +89,5 @@ def page(new_context: NewContext) -> Page:
 @pytest.fixture(autouse=True)
 def _plain_aws(stack: Stack) -> None:
     """Begin each test with an AWS stand-in that is as the demo has it, and that knows no profile."""
-    stack.behave(preset="plain", create_delay=0.5)
+    stack.behave(preset="plain", create_delay=0.5, delete_delay=0.1)
     stack.forget_profiles()

@@ -16,6 +16,7 @@ import psutil
 from portal.demo.services import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+UP = "Studio Portal is up"
 START_SECONDS = 90
 STOP_SECONDS = 30
 # Settings of the tests' own services.
@@ -30,11 +31,13 @@ class Stack:
         self.log = directory / "demo.log"
         self._ports = {name: free_port() for name in ("DEMO_PORT", "DEMO_IDP_PORT", "DEMO_AWS_PORT")}
         self.portal, self.idp, self.aws = (f"http://127.0.0.1:{port}" for port in self._ports.values())
+        self._begin = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start everything and wait until the portal answers. Raises AssertionError when it does not."""
+        """Start everything and wait until it says that it is up. Raises AssertionError when it does not."""
         with self.log.open("ab") as log:
+            self._begin = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "portal.demo", "--state-dir", str(self.directory / "state")],
                 cwd=ROOT,
@@ -45,9 +48,9 @@ class Stack:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self._process.poll() is None, f"the demo stopped:\n{self._tail()}"
-            assert time.monotonic() < deadline, f"the demo is not up after {START_SECONDS} s:\n{self._tail()}"
+        while UP not in self._said():
+            assert self._process.poll() is None, f"the demo stopped:\n{self._said()}"
+            assert time.monotonic() < deadline, f"the demo is not up after {START_SECONDS} s:\n{self._said()}"
             time.sleep(0.2)
 
     def stop(self) -> None:
@@ -95,14 +98,9 @@ class Stack:
         ports = {name: str(port) for name, port in self._ports.items()}
         return {**kept, **ports, "PYTHONUNBUFFERED": "1"}
 
-    def _answers(self) -> bool:
-        for url in (f"{self.idp}/healthz", f"{self.portal}/healthz"):
-            try:
-                with urllib.request.urlopen(url, timeout=2):
-                    pass
-            except OSError:
-                return False
-        return True
+    def _said(self) -> str:
+        """Return what the demo printed since its last start."""
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
     def _family(self) -> list[psutil.Process]:
         """Find every process that names the directory, in its command line or its environment."""
@@ -113,9 +111,6 @@ class Stack:
                 if any(mark in text for text in (*process.cmdline(), *process.environ().values())):
                     found.append(process)
         return found
-
-    def _tail(self) -> str:
-        return self.log.read_text(errors="replace")[-4000:]
 
 
 def _kill(processes: list[psutil.Process]) -> None:

@@ -23,20 +23,20 @@ def test_user_opens_both_teams(page: Page, stack: Stack) -> None:
     open_team(page, "Team 1")
     expect(page).to_have_title("Preparing Team 1 · Studio Portal")
     expect(page.get_by_text("Your Studio profile is being prepared")).to_be_visible()
-    expect_studio(page, stack, profile="user1-team1", role="studio-team-1")
+    expect_studio(page, stack, profile="user1-team1", role="StudioTeam1")
 
     page.goto(stack.portal)
     expect(page.locator("#tile-team1")).to_contain_text("Ready")
     expect(page.locator("#tile-team2")).to_contain_text("Ready", timeout=READY_MS)
     open_team(page, "Team 2")
-    expect_studio(page, stack, profile="user1-team2", role="studio-team-2")
+    expect_studio(page, stack, profile="user1-team2", role="StudioTeam2")
 
 
 def test_way_back_from_studio_leads_to_the_teams(page: Page, stack: Stack) -> None:
     stack.behave(create_delay=1)
     sign_on(page, stack, "User 1")
     open_team(page, "Team 1")
-    expect_studio(page, stack, profile="user1-team1", role="studio-team-1")
+    expect_studio(page, stack, profile="user1-team1", role="StudioTeam1")
     page.go_back()
     expect(page.get_by_role("heading", name="Your teams")).to_be_visible()
     expect(page.get_by_role("button", name="Open Studio for Team 1")).to_be_enabled()
@@ -67,7 +67,7 @@ def test_sign_on_started_at_the_identity_provider(page: Page, stack: Stack) -> N
     expect(page.get_by_role("heading", name="Your teams")).to_be_visible()
     assert teams(page) == ["Team 2"]
     open_team(page, "Team 2")
-    expect_studio(page, stack, profile="user2-team2", role="studio-team-2")
+    expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")
 
 
 def test_person_without_a_team_learns_whom_to_ask(page: Page, stack: Stack) -> None:
@@ -85,7 +85,7 @@ def test_journey_without_scripts(new_context: NewContext, stack: Stack) -> None:
     open_team(page, "Team 1")
     expect(page.get_by_text("Your Studio profile is being prepared")).to_be_visible()
     page.get_by_role("button", name="Open Studio").click(timeout=READY_MS)
-    expect_studio(page, stack, profile="user1-team1", role="studio-team-1")
+    expect_studio(page, stack, profile="user1-team1", role="StudioTeam1")
 
 
 def test_failed_profile_is_explained_and_can_be_tried_again(page: Page, stack: Stack) -> None:
@@ -96,7 +96,7 @@ def test_failed_profile_is_explained_and_can_be_tried_again(page: Page, stack: S
     expect(page.get_by_text("pass on the reference")).to_be_visible()
     stack.behave(create_fails=False)
     page.get_by_role("button", name="Try again").click()
-    expect_studio(page, stack, profile="user2-team2", role="studio-team-2")
+    expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")
 
 
 def test_keyboard_is_enough(page: Page, stack: Stack) -> None:
@@ -107,4 +107,4 @@ def test_keyboard_is_enough(page: Page, stack: Stack) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Open Studio for Team 2")).to_be_focused()
     page.keyboard.press("Enter")
-    expect_studio(page, stack, profile="user2-team2", role="studio-team-2")
+    expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")

@@ -19,7 +19,7 @@ def test_launch_survives_a_power_cut(page: Page, stack: Stack, watches: list[Wat
     expect(page.get_by_text("The portal does not answer at the moment.")).to_be_visible()
     stack.start()
 
-    expect_studio(page, stack, profile="user1-team1", role="Team1.*")
+    expect_studio(page, stack, profile="user1-team1", role="StudioTeam1")
     # Still signed on, and nothing to be done again.
     page.goto(stack.portal)
     expect(page.locator("#tile-team1")).to_contain_text("Ready")
