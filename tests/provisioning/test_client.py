@@ -2,7 +2,7 @@
 
 import os
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -88,9 +88,8 @@ class TestRoles:
         client.forget(OTHER)
         aws.state.calls.clear()
         aws.personality.slow = {"AssumeRole": 0.2}
-        threads = [
-            threading.Thread(target=Studio(OTHER, REGION).describe_profile, args=(OTHER_DOMAIN, "user1")) for _ in range(8)
-        ]
+        describe = Studio(OTHER, REGION).describe_profile
+        threads = [threading.Thread(target=describe, args=(OTHER_DOMAIN, "user1")) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -101,16 +100,14 @@ class TestRoles:
     @pytest.mark.parametrize(
         "account", [Account(OTHER_PORTAL_ROLE, "wrong"), Account(OTHER_PORTAL_ROLE), Account(OTHER_PORTAL_ROLE + "x")]
     )
-    def test_a_role_that_cannot_be_assumed_is_denied_and_nothing_else_is_used(self, aws: Handle, account: Account) -> None:
+    def test_a_role_that_cannot_be_assumed_is_denied_and_no_other_is_used(self, aws: Handle, account: Account) -> None:
         with pytest.raises(errors.Denied, match="sts:AssumeRole"):
             Studio(account, REGION).describe_profile(OTHER_DOMAIN, "user1")
         assert aws.calls("DescribeUserProfile") == []
 
     def test_credentials_are_renewed_before_they_run_out(self, aws: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
-        from botocore import credentials
-
         create(Studio(OTHER, REGION))
-        later = credentials._local_now() + timedelta(minutes=50)
+        later = datetime.now(UTC) + timedelta(minutes=50)
         provided = client._sessions[OTHER].get_credentials()
         monkeypatch.setattr(provided, "_time_fetcher", lambda: later)
         Studio(OTHER, REGION).describe_profile(OTHER_DOMAIN, "user1")
@@ -130,7 +127,7 @@ class TestRoles:
         with pytest.raises(errors.Throttled):
             Studio(OTHER, REGION).describe_profile(OTHER_DOMAIN, "user1")
 
-    def test_without_any_credentials_it_is_denied_with_a_hint(self, aws: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_credentials_are_denied_with_a_hint(self, aws: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in [name for name in os.environ if name.startswith("AWS_") and "KEY" in name]:
             monkeypatch.delenv(name)
         client.reset()

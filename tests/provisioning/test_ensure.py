@@ -63,7 +63,7 @@ class TestTheUsualWay:
             seconds.append(profiles.ensure(world.profile.pk).seconds)
         assert seconds == [1, 2, 5]
 
-    def test_a_profile_that_stays_pending_fails_at_the_deadline_and_is_looked_at_again_later(self, world: World) -> None:
+    def test_a_profile_that_stays_pending_fails_at_the_deadline_and_may_still_come(self, world: World) -> None:
         world.aws.personality.never_ready = True
         world.step()
         world.change(deadline_at=timezone.now() - timedelta(seconds=1))

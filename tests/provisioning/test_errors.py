@@ -58,7 +58,7 @@ def raised(error: Exception) -> errors.AwsError:
         (boto.ReadTimeoutError(endpoint_url="u"), errors.Transient),
         (boto.EndpointConnectionError(endpoint_url="u"), errors.ConnectionBroken),
         (boto.ConnectionClosedError(endpoint_url="u"), errors.ConnectionBroken),
-        (boto.SSLError(endpoint_url="u", error="e"), errors.Transient),
+        (boto.SSLError(endpoint_url="u", error=OSError("e")), errors.Transient),
         (boto.HTTPClientError(error="e"), errors.Transient),
         (ResponseParserError("cannot be parsed"), errors.Transient),
         (ConnectionResetError(), errors.Transient),
@@ -80,8 +80,8 @@ def test_code_message_and_request_id_are_kept() -> None:
 
 def test_the_missing_permission_stays_readable() -> None:
     message = (
-        "User: arn:aws:sts::111122223333:assumed-role/Portal/studio-portal is not authorized to perform: iam:PassRole on "
-        "resource: arn:aws:iam::111122223333:role/Team1 because no identity-based policy allows the iam:PassRole action"
+        "User: arn:aws:sts::111122223333:assumed-role/Portal/studio-portal is not authorized to perform: iam:PassRole "
+        "on resource: arn:aws:iam::111122223333:role/Team1 because no identity-based policy allows the action"
     )
     assert raised(answer("AccessDeniedException", message)).message == message
 

@@ -13,7 +13,9 @@ LEGAL = re.compile(r"[a-z0-9](-*[a-z0-9]){0,62}")
 
 realms = st.sampled_from(["default", "other"])
 # Few letters, so that parts meet at their borders and look like each other.
-subjects = st.one_of(st.text("ab-1", min_size=1, max_size=6), st.text("aA-.@é", min_size=1, max_size=6), st.text(min_size=1))
+subjects = st.one_of(
+    st.text("ab-1", min_size=1, max_size=6), st.text("aA-.@é", min_size=1, max_size=6), st.text(min_size=1)
+)
 slugs = st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True).map(lambda slug: slug[:40].strip("-") or "t")
 close_slugs = st.sampled_from(["a", "b", "a-b", "b-a", "b-b", "1", "0" * HASH_LENGTH])
 identities = st.tuples(realms, subjects, st.one_of(close_slugs, slugs))

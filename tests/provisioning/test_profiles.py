@@ -1,6 +1,6 @@
 """The doors to the rows: prepare, request, retry, look again; and what changes of access set off."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ def join(user: User, team: Team, **fields: Any) -> None:
 
 
 @pytest.fixture(name="hints")
-def _hints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def _hints(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sent: list[int] = []
     monkeypatch.setattr(queue, "enqueue_ensure", lambda profile_id, **_: sent.append(profile_id))
     return sent
@@ -89,7 +89,7 @@ class TestPrepare:
         team = make_team("team1")
         for number in range(60):
             join(make_user(f"person{number}"), team)
-        with CaptureQueriesContext(connection, ) as few:
+        with CaptureQueriesContext(connection) as few:
             assert len(profiles.prepare()) == 60
         assert len(few) <= 12
         assert AuditEvent.objects.filter(action="profile_requested").count() == 60
@@ -215,7 +215,9 @@ class TestReceivers:
         with capture(execute=True):
             access_changed.send(sender=None, **{"user_ids": frozenset(), "team_ids": frozenset()} | ids)
 
-    def test_a_change_of_access_makes_rows_and_hints(self, hints: list[int], django_capture_on_commit_callbacks: Any) -> None:
+    def test_a_change_of_access_makes_rows_and_hints(
+        self, hints: list[int], django_capture_on_commit_callbacks: Any
+    ) -> None:
         user = make_user("user1")
         join(user, make_team("team1"))
         self.send(django_capture_on_commit_callbacks, user_ids=frozenset({user.pk}))
@@ -253,9 +255,8 @@ class TestReceivers:
         make_ready(profile)
         make_mapping("special", profile.team, role="special-role")
         with django_capture_on_commit_callbacks(execute=True):
+            groups = frozenset({GroupRef("special")})
             memberships.apply(
-                UserObservation(
-                    user=profile.user, source="saml", groups=frozenset({GroupRef("special")}), teams=None, valid_until=None
-                )
+                UserObservation(user=profile.user, source="saml", groups=groups, teams=None, valid_until=None)
             )
         assert hints == [profile.pk]
