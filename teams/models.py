@@ -108,7 +108,7 @@ class AwsAccount(models.Model):
         "account id",
         max_length=12,
         unique=True,
-        validators=[RegexValidator(r"^\d{12}\Z", "An account id has 12 digits.")],
+        validators=[RegexValidator(r"^[0-9]{12}\Z", "An account id has 12 digits.")],
     )
     name = models.CharField(max_length=128)
     role_arn = models.CharField(
@@ -123,7 +123,9 @@ class AwsAccount(models.Model):
         max_length=1224,
         blank=True,
         validators=[
-            RegexValidator(r"^[\w+=,.@:/-]{2,1224}\Z", "2 to 1224 letters, digits and + = , . @ : / - are allowed.")
+            RegexValidator(
+                r"^[A-Za-z0-9_+=,.@:/-]{2,1224}\Z", "2 to 1224 letters, digits and + = , . @ : / - are allowed."
+            )
         ],
         help_text="The value that the role's trust policy asks for; give each account its own.",
     )
@@ -149,13 +151,11 @@ class Domain(models.Model):
 
     account = models.ForeignKey(AwsAccount, models.PROTECT, related_name="domains", verbose_name="AWS account")
     region = models.CharField(
-        max_length=32, validators=[RegexValidator(r"^[a-z]{2}(-[a-z]+)+-\d+\Z", "A Region looks like “eu-west-1”.")]
+        max_length=32, validators=[RegexValidator(r"^[a-z]{2}(-[a-z]+)+-[0-9]+\Z", "A Region looks like “eu-west-1”.")]
     )
     domain_id = models.CharField("domain id", max_length=63, validators=[shapes.validate_domain_id])
     name = models.CharField(max_length=128, blank=True)
-    auth_mode = models.CharField(
-        "authentication mode", max_length=3, choices=AuthMode.choices, default=AuthMode.IAM
-    )
+    auth_mode = models.CharField("authentication mode", max_length=3, choices=AuthMode.choices, default=AuthMode.IAM)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("account", "region", "domain_id"), name="domain_identity"),)
@@ -184,9 +184,7 @@ class Team(models.Model):
     description = models.TextField(blank=True)
     contact = models.CharField(max_length=256, blank=True, help_text="Whom members ask; shown when something fails.")
     domain = models.ForeignKey(Domain, models.PROTECT, related_name="teams")
-    execution_role_arn = models.CharField(
-        "execution role ARN", max_length=2048, validators=[shapes.validate_role_arn]
-    )
+    execution_role_arn = models.CharField("execution role ARN", max_length=2048, validators=[shapes.validate_role_arn])
     session_duration = models.PositiveIntegerField(
         "session length",
         default=43200,
@@ -389,6 +387,9 @@ class AuditEvent(models.Model):
             models.Index(fields=("team", "-id"), name="audit_team"),
             models.Index(fields=("action", "-id"), name="audit_action"),
             models.Index(fields=("request_id",), name="audit_request"),
+            # Few rows have these; the log is searched for just them.
+            models.Index(fields=("outcome", "-id"), condition=~models.Q(outcome="success"), name="audit_outcome"),
+            models.Index(fields=("aws_request_id",), condition=~models.Q(aws_request_id=""), name="audit_aws_request"),
         )
 
     def __str__(self) -> str:

@@ -24,7 +24,6 @@ DROP FUNCTION teams_auditevent_refuse();
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
         ("teams", "0001_initial"),
     ]

@@ -1,5 +1,6 @@
 """The audit log: what a row holds, and that the database keeps it as it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,7 +121,7 @@ class TestAppendOnly:
         assert "The audit log is append-only: DELETE is refused." in self.refused("DELETE FROM teams_auditevent")
 
     def test_the_orm_is_refused_too(self, event: AuditEvent) -> None:
-        attempts = [
+        attempts: list[Callable[[], object]] = [
             lambda: AuditEvent.objects.all().delete(),
             lambda: AuditEvent.objects.update(actor="nobody"),
             event.delete,

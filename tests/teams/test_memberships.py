@@ -274,9 +274,10 @@ class TestEnd:
     def test_what_has_run_out_and_is_said_again_begins_anew(self, clock: Any, by_group: bool) -> None:
         user, team = make_user("alice"), make_team("one")
         make_mapping("staff", team)
-        say = (lambda end: say_groups(user, "staff", valid_until=end)) if by_group else (
-            lambda end: say_teams(user, team, valid_until=end)
-        )  # fmt: skip
+
+        def say(end: datetime) -> Applied:
+            return say_groups(user, "staff", valid_until=end) if by_group else say_teams(user, team, valid_until=end)
+
         say(clock(0) + timedelta(hours=1))
         now = clock(2)
         assert say(now + timedelta(hours=1)) == Applied(added=ids(team))
