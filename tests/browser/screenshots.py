@@ -11,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser import chromium
+from tests.browser.accessibility import SETTLED
 from tests.browser.stack import ROOT, Stack
 from tests.browser.steps import READY_MS, open_team, sign_on
 
@@ -41,6 +42,7 @@ class Camera:
     @staticmethod
     def _save(page: Page, path: Path, scheme: str, *, whole: bool = False) -> None:
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        page.evaluate(SETTLED)
         path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=path, full_page=whole)
 
