@@ -24,7 +24,7 @@ State = Profile.State
 
 BATCH = 1000
 # A failed profile is tried again by clicks at most this often.
-CLICK_PAUSE = timedelta(seconds=30)
+CLICK_PAUSE = timedelta(seconds=3)
 
 
 def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
@@ -59,7 +59,9 @@ def request(*, user_id: int, team_id: int) -> None:
     again = {"state": State.WANTED, "due_at": now, "changed_at": now}
     if not rows.exists():
         prepare([user_id])
-    rows.filter(_free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(**again)
+    rows.filter(_free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(
+        **again, repairs=0, deadline_at=None
+    )
     # It was ready, but not for the role or the domain of today.
     rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
     rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
