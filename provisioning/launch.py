@@ -159,6 +159,7 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
 _USER = -1
 _SLUG = "the slug"
 _COLUMNS = {
+    "team_id": F("team_id"),
     "session_duration": F("team__session_duration"),
     "url_lifetime": F("team__url_lifetime"),
     "domain_pk": F("team__domain_id"),
@@ -173,7 +174,7 @@ _COLUMNS = {
     "profile_role": F("own__execution_role_arn"),
     "profile_domain": F("own__domain_id"),
 }
-_NAMES = ("team_id", *_COLUMNS, "role")
+_NAMES = (*_COLUMNS, "role")
 
 
 @lru_cache(maxsize=1)
@@ -183,9 +184,8 @@ def _compiled() -> tuple[str, tuple[Any, ...]]:
     query = (
         Membership.objects.filter(access.live(), user_id=_USER, team__slug=_SLUG)
         .alias(own=own)
-        .values("team_id", **_COLUMNS)
-        .annotate(role=access.role_of("user_id", "team_id"))
-        .order_by()[:1]
+        .order_by(*access.DECIDES)
+        .values_list(*_COLUMNS.values(), access.ROLE)[:1]
     )
     sql, params = query.query.sql_with_params()
     return sql, tuple(params)

@@ -12,8 +12,8 @@ from teams.models import Membership, Team, User
 _GIVES_ROLE = Q(mapping__execution_role_arn__gt="")
 # The role that one piece of evidence speaks for, and which evidence decides: a mapping with a role before any other,
 # the highest priority, then the lowest id.
-_ROLE = Case(When(_GIVES_ROLE, then=F("mapping__execution_role_arn")), default=F("team__execution_role_arn"))
-_DECIDES = (Case(When(_GIVES_ROLE, then=0), default=1), F("mapping__priority").desc(nulls_last=True), F("mapping_id"))
+ROLE = Case(When(_GIVES_ROLE, then=F("mapping__execution_role_arn")), default=F("team__execution_role_arn"))
+DECIDES = (Case(When(_GIVES_ROLE, then=0), default=1), F("mapping__priority").desc(nulls_last=True), F("mapping_id"))
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def role_of(user: str, team: str) -> Subquery:
 
 
 def _deciding(memberships: QuerySet[Membership]) -> QuerySet[Membership, str]:
-    return memberships.filter(live()).order_by(*_DECIDES).values_list(_ROLE, flat=True)
+    return memberships.filter(live()).order_by(*DECIDES).values_list(ROLE, flat=True)
 
 
 def _accesses(memberships: QuerySet[Membership]) -> list[Access]:
     evidence = (
         memberships.filter(live())
         .select_related("team__domain__account")
-        .annotate(role=_ROLE)
-        .order_by("team__name", "team_id", *_DECIDES)
+        .annotate(role=ROLE)
+        .order_by("team__name", "team_id", *DECIDES)
     )
     accesses = []
     for _team_id, each in groupby(evidence, key=lambda membership: membership.team_id):
