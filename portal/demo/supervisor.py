@@ -114,7 +114,9 @@ class Supervisor:
         aws = ("--port", str(ports.aws), "--state-file", str(self.home.aws_state))
         idp = ("--port", str(ports.identity_provider), "--state-dir", str(self.home.identity_provider))
         return [
-            Command("aws", "AWS stand-in", _python("portal.demo.aws", *aws), plain, logged("AWS stand-in at")),
+            Command(
+                "aws", "AWS stand-in", _python("portal.demo.aws", *aws), plain, answers(f"{ports.aws_url}/_health")
+            ),
             Command(
                 "identity-provider",
                 "Identity provider",
