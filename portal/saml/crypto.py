@@ -10,11 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import signxml
 from cryptography import x509
 from lxml import etree
 from saml2.sigver import CryptoBackend, SignatureError
-from signxml import DigestAlgorithm, SignatureConfiguration, SignatureMethod, XMLVerifier
+from signxml.algorithms import DigestAlgorithm, SignatureMethod
+from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
 from portal.saml.causes import Cause, Refused
 from portal.saml.envelope import safe_parser
@@ -78,7 +78,7 @@ def _verified(data: bytes, certificate: x509.Certificate) -> etree._Element | No
         )
     except Exception:  # noqa: BLE001  (whatever a hostile signature makes a library raise, it has not verified)
         return None
-    if not isinstance(result, signxml.VerifyResult):
+    if not isinstance(result, VerifyResult):
         return None
     return result.signed_xml
 

@@ -70,9 +70,9 @@ class _Attributes:
             if value.get(f"{XSI}nil") not in {"true", "1"}
         ]
 
-    def has(self, names: Iterable[str]) -> bool:
+    def has(self, names: frozenset[str]) -> bool:
         """Whether an attribute has one of these names."""
-        return any(each.get("Name") in names for each in self._elements)
+        return any(each.get("Name", "") in names for each in self._elements)
 
 
 def _subject(assertion: etree._Element, values: list[str] | None) -> str:

@@ -25,15 +25,15 @@ def sign_on(request: HttpRequest, verified: Verified) -> User:
     until = _session_end(verified)
     try:
         user = _record(verified, until)
+        # Django keeps the key when the same person signs on again; here every sign-on gets a new one.
+        request.session.flush()
+        login(request, user, backend=_BACKEND)
     except users.UnusableIdentityError as error:
         logger.warning("The identity provider named somebody who cannot be stored: %s", error)
         raise _refused(Cause.SUBJECT_UNUSABLE, verified) from None
     except DatabaseError as error:
         logger.error("The sign-on could not be stored: %s", type(error).__name__)  # noqa: TRY400
         raise _refused(Cause.DATABASE_DOWN, verified) from None
-    # Django keeps the key when the same person signs on again; here every sign-on gets a new one.
-    request.session.flush()
-    login(request, user, backend=_BACKEND)
     request.session.set_expiry(max(1, int((until - datetime.now(UTC)).total_seconds())))
     return user
 

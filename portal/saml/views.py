@@ -100,7 +100,8 @@ def _post_form(request: HttpRequest, sent: client.AuthnRequest, next_path: str) 
     def form(request: HttpRequest) -> HttpResponse:
         return render(request, "portal/saml_post.html", context)
 
-    return form(request)
+    answer: Any = form(request)
+    return answer
 
 
 @method_decorator((csrf_exempt, never_cache), name="dispatch")

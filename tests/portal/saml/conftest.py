@@ -82,7 +82,9 @@ class Browser:
 
     def post(self, **form: str) -> HttpResponse:
         """Post a form to the assertion consumer service as browsers do."""
-        return self.client.post("/saml2/acs/", urlencode(form), content_type="application/x-www-form-urlencoded")
+        kind = "application/x-www-form-urlencoded"
+        response: Any = self.client.post("/saml2/acs/", urlencode(form), content_type=kind)
+        return response
 
     def ask(self, next_path: str = "/") -> str:
         """Begin a sign-on here and return the id of the request that the identity provider gets."""
@@ -108,7 +110,7 @@ def other_browser(keys: Keys) -> Browser:
     return Browser(keys)
 
 
-def assert_refused(browser: Browser, response: HttpResponse, cause: Cause, *, status: int = 403) -> None:
+def assert_refused(browser: Browser, response: Any, cause: Cause, *, status: int = 403) -> None:
     """The page tells what to do, the audit the cause; nobody is signed on and nothing else is stored."""
     event = AuditEvent.objects.filter(action=AuditEvent.Action.SIGN_ON).first()
     assert event is not None, f"no audit row: {response.status_code}"

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 from lxml import etree
 
 from portal.demo.idp import Keys, Response, metadata
 from portal.saml import replay
 from portal.saml.causes import Cause
-from teams.models import AuditEvent
+from teams import audit, users
+from teams.models import AuditEvent, User
 from tests.factories import make_user
 from tests.portal.saml.conftest import ACS, ISSUER, PORTAL, SSO, Browser, assert_refused
 from tests.portal.saml.forging import A, P, Spoil, signed_after, the
@@ -124,7 +126,7 @@ def _double(path: str) -> Spoil:
         parent = element.getparent()
         assert parent is not None
         copy = etree.fromstring(etree.tostring(element, with_tail=False))
-        copy.attrib.pop("ID", None)
+        copy.attrib.pop("ID", "")
         parent.append(copy)
 
     return spoil
@@ -252,6 +254,42 @@ def test_an_inactive_person_is_refused(browser: Browser, answer: Answer) -> None
     assert_refused(browser, response, Cause.INACTIVE)
     assert "switched off" in response.content.decode()
     assert AuditEvent.objects.get().target == "alice"
+
+
+def test_without_the_database_there_is_a_page(
+    browser: Browser, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(users, "sign_on", fail)
+
+    assert_refused(browser, browser.bring(answer()), Cause.DATABASE_DOWN, status=503)
+
+
+def test_a_refusal_that_cannot_be_audited_is_still_a_page(
+    browser: Browser, answer: Answer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(audit, "record", fail)
+
+    assert browser.bring(answer(audience="https://other.example")).status_code == 403
+    assert "could not be audited" in caplog.text
+
+
+def test_nothing_is_stored_when_the_audit_row_fails(
+    browser: Browser, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(audit, "record", fail)
+
+    assert browser.bring(answer()).status_code == 503
+    assert not User.objects.exists()
+    assert not browser.signed_on
 
 
 def test_a_local_administrators_name_is_not_taken_over(browser: Browser, answer: Answer) -> None:
