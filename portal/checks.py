@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
+from django.core.checks import CheckMessage, Error, Tags, register, run_checks
+from django.core.checks import Warning as CheckWarning
 
 MINIMUM_SECRET_LENGTH = 50
 
@@ -157,4 +158,4 @@ def check_region(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
     """W001: domains carry their own Region, but imports and STS need one."""
     if settings.AWS_REGION:
         return []
-    return [Warning("AWS_REGION is not set.", hint="Set the Region of your Studio domains.", id="portal.W001")]
+    return [CheckWarning("AWS_REGION is not set.", hint="Set the Region of your Studio domains.", id="portal.W001")]

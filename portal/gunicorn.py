@@ -1,4 +1,4 @@
-"""Gunicorn's settings: `gunicorn portal.wsgi --config portal/gunicorn.py`; every one can be overridden on the command line.
+"""Gunicorn's settings: `gunicorn portal.wsgi --config portal/gunicorn.py`; the command line overrides each.
 
 Threads, because a launch waits for AWS: one worker a core, many threads each. Clients and metadata are loaded before
 the first request, and nothing is sent before the fork.
@@ -7,7 +7,7 @@ the first request, and nothing is sent before the fork.
 import multiprocessing
 import os
 
-bind = os.environ.get("BIND", "0.0.0.0:8000")  # noqa: S104  (a container listens on all of its addresses)
+bind = os.environ.get("BIND", "0.0.0.0:8000")
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "0")) or multiprocessing.cpu_count()
 threads = int(os.environ.get("WEB_THREADS", "48"))

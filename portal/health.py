@@ -3,6 +3,7 @@
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from redis.exceptions import RedisError
 
 from portal.middleware import GetResponse
 
@@ -35,6 +36,6 @@ def _database_answers() -> bool:
 def _redis_answers() -> bool:
     try:
         cache.get("healthz")
-    except Exception:  # noqa: BLE001  (whatever the client library raises, Redis did not answer)
+    except RedisError:
         return False
     return True

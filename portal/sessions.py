@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from django.contrib.sessions.backends.cached_db import SessionStore as CachedStore
+from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +24,20 @@ class _ForgivingCache:
     def get(self, key: str) -> Any:
         try:
             return self._cache.get(key)
-        except Exception as error:
+        except RedisError as error:
             self._report(error)
             return None
 
     def set(self, key: str, value: Any, timeout: float) -> None:
         try:
             self._cache.set(key, value, min(timeout, CACHED_SECONDS))
-        except Exception as error:
+        except RedisError as error:
             self._report(error)
 
     def delete(self, key: str) -> None:
         try:
             self._cache.delete(key)
-        except Exception as error:
+        except RedisError as error:
             self._report(error)
 
     def __contains__(self, key: str) -> bool:

@@ -74,7 +74,7 @@ def signed_on(
     """Hand the signed-on person to the view; send everybody else to sign on, also the page around an htmx poll."""
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def wrapper(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if isinstance(request.user, User):
             return view(request, request.user, *args, **kwargs)
         target = f"{settings.LOGIN_URL}?next={quote(request.path)}"

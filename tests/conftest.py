@@ -1,7 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ def _empty_cache() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _let_the_flush_empty_the_audit_log(django_db_setup: None) -> None:
-    """Have the flush after a transactional test lift the audit log's protection, which refuses TRUNCATE to everybody."""
-    original: Callable[[list[str]], None] = connection.ops.execute_sql_flush
+    """Have the flush after a transactional test lift the audit log's protection: TRUNCATE is refused to everybody."""
+    original: Callable[[Iterable[str]], None] = connection.ops.execute_sql_flush
 
-    def flush(sql_list: list[str]) -> None:
+    def flush(sql_list: Iterable[str]) -> None:
         table = "teams_auditevent"
         original([f"ALTER TABLE {table} DISABLE TRIGGER USER", *sql_list, f"ALTER TABLE {table} ENABLE TRIGGER USER"])
 

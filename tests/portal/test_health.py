@@ -1,11 +1,9 @@
 """`/healthz`, which load balancers ask by address and without TLS."""
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import Settings
-
-from portal import health
 
 
 @pytest.mark.django_db
@@ -32,7 +30,7 @@ def test_without_the_database_it_does_not(client: Client, monkeypatch: pytest.Mo
     def refuse(*_: object) -> None:
         raise OperationalError("the server is gone")
 
-    monkeypatch.setattr(health.connection, "cursor", refuse)
+    monkeypatch.setattr(connection, "cursor", refuse)
     response = client.get("/healthz")
     assert response.status_code == 503
     assert response.json()["database"] == "unreachable"
