@@ -64,10 +64,23 @@ class Home:
         """Remove a data directory whose making was interrupted: PostgreSQL would never start from it."""
         if not self._postgres_made.exists():
             shutil.rmtree(self.postgres, ignore_errors=True)
+            self._prepared.unlink(missing_ok=True)
 
     def mark_postgres_made(self) -> None:
         """Remember that the data directory is whole."""
         self._postgres_made.touch()
+
+    def is_prepared(self, fingerprint: str) -> bool:
+        """Whether the database was brought up to date for this very schema."""
+        return self._prepared.exists() and self._prepared.read_text() == fingerprint
+
+    def mark_prepared(self, fingerprint: str) -> None:
+        """Remember that the database is up to date."""
+        self._prepared.write_text(fingerprint)
+
+    @property
+    def _prepared(self) -> Path:
+        return self.path / "prepared"
 
     @property
     def _postgres_made(self) -> Path:
