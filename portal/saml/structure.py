@@ -26,7 +26,13 @@ _ASSERTION_CHILDREN = frozenset(
     | {
         SAML + name
         for name in (
-            "Issuer", "Subject", "Conditions", "Advice", "Statement", "AuthnStatement", "AuthzDecisionStatement",
+            "Issuer",
+            "Subject",
+            "Conditions",
+            "Advice",
+            "Statement",
+            "AuthnStatement",
+            "AuthzDecisionStatement",
             "AttributeStatement",
         )
     }

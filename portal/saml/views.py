@@ -37,8 +37,10 @@ def on_site_path(address: str) -> str:
     The host is that of PORTAL_URL; the request's own Host header decides nothing.
     """
     host = urlsplit(settings.PORTAL_URL).netloc
-    if len(address) > state.MAX_NEXT_LENGTH or not address.isprintable() or not url_has_allowed_host_and_scheme(
-        address, allowed_hosts={host}, require_https=not settings.LOOPBACK_HTTP
+    if (
+        len(address) > state.MAX_NEXT_LENGTH
+        or not address.isprintable()
+        or not url_has_allowed_host_and_scheme(address, allowed_hosts={host}, require_https=not settings.LOOPBACK_HTTP)
     ):
         return _HOME
     parts = urlsplit(address)
@@ -80,9 +82,7 @@ class LoginView(djangosaml2.LoginView):  # type: ignore[misc]
         location = provider.sso_locations.get(HTTP_REDIRECT) or provider.sso_locations[HTTP_POST]
         sent = client.authn_request(location)
         store: state.SamlStateStore = request.saml_session  # type: ignore[attr-defined]
-        state.remember(
-            store, Outstanding(request_id=sent.request_id, issuer=provider.entity_id, next_path=next_path)
-        )
+        state.remember(store, Outstanding(request_id=sent.request_id, issuer=provider.entity_id, next_path=next_path))
         if HTTP_REDIRECT in provider.sso_locations:
             return HttpResponseRedirect(sent.redirect_url(next_path))
         return _post_form(request, sent, next_path)

@@ -57,7 +57,10 @@ def answer(metadata_file: Path) -> Callable[..., Response]:
 
     def make(attributes: dict[str, list[str]] | None = None, *, asked: str | None = None, **fields: Any) -> Response:
         good = response_for(
-            issuer=ISSUER, portal_url=PORTAL, name_id="alice@example.com", in_response_to=asked,
+            issuer=ISSUER,
+            portal_url=PORTAL,
+            name_id="alice@example.com",
+            in_response_to=asked,
             attributes={"ssouserid": ["alice"]} if attributes is None else attributes,
         )
         return replace(good, **fields)

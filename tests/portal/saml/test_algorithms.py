@@ -34,15 +34,18 @@ def test_rsa_with_sha2_is_accepted(browser: Browser, answer: Answer, size: str) 
     assert browser.bring(good).status_code == 302
 
 
-def test_ecdsa_with_sha2_is_accepted(
-    browser: Browser, answer: Answer, metadata_file: Path, look_at_once: None
-) -> None:
+def test_ecdsa_with_sha2_is_accepted(browser: Browser, answer: Answer, metadata_file: Path, look_at_once: None) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ec")])
     now = datetime.now(UTC)
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(private, hashes.SHA256())
     )
     keys = Keys(private, certificate)  # type: ignore[arg-type]

@@ -125,7 +125,10 @@ def test_a_request_is_too_old_after_ten_minutes(
 @pytest.mark.parametrize(
     "cookie",
     [
-        "", "x", "x" * 5000, "a:b:c",
+        "",
+        "x",
+        "x" * 5000,
+        "a:b:c",
         signing.dumps({"requests": {"_x": [ISSUER, "/", 9999999999]}}),
         signing.dumps({"requests": {"_x": [ISSUER, "/", 9999999999]}}, salt="portal.saml.state", key="another"),
         signing.dumps([1], salt="portal.saml.state"),
@@ -231,9 +234,18 @@ def test_our_metadata_follow_the_settings(production: LazySettings, metadata_fil
 @pytest.mark.parametrize(
     ("address", "path"),
     [
-        ("/", "/"), ("/teams/red/", "/teams/red/"), ("/a?b=c&d=e", "/a?b=c&d=e"), (f"{PORTAL}/a", "/a"), ("a", "/"),
-        ("/a#b", "/a"), ("https://127.0.0.1:8000/a", "/a"), ("http://localhost:8000/a", "/"), ("/a\nb", "/"),
-        ("/.//evil.example", "/.//evil.example"), ("", "/"), ("?x", "/?x"),
+        ("/", "/"),
+        ("/teams/red/", "/teams/red/"),
+        ("/a?b=c&d=e", "/a?b=c&d=e"),
+        (f"{PORTAL}/a", "/a"),
+        ("a", "/"),
+        ("/a#b", "/a"),
+        ("https://127.0.0.1:8000/a", "/a"),
+        ("http://localhost:8000/a", "/"),
+        ("/a\nb", "/"),
+        ("/.//evil.example", "/.//evil.example"),
+        ("", "/"),
+        ("?x", "/?x"),
     ],
 )
 def test_only_paths_of_this_site_are_followed(address: str, path: str) -> None:

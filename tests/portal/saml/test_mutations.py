@@ -22,9 +22,28 @@ Answer = Callable[..., Response]
 
 VICTIM = "admin"
 SNIPPETS = [
-    b"admin", b"<!---->", b"<!-- x", b"]]>", b"<![CDATA[", b"<?x?>", b"<!DOCTYPE x>", b"&#97;", b"&lt;", b'"', b"'",
-    b"</saml2:NameID>", b"<saml2:NameID>admin</saml2:NameID>", b' ID="_evil"', b' Id="_evil"', b"\x00", b"\xff",
-    b"\xe2\x80\xae", b' xmlns:saml2="urn:x"', b' xmlns="urn:x"', b"<saml2:Assertion/>", b"</saml2:Assertion>",
+    b"admin",
+    b"<!---->",
+    b"<!-- x",
+    b"]]>",
+    b"<![CDATA[",
+    b"<?x?>",
+    b"<!DOCTYPE x>",
+    b"&#97;",
+    b"&lt;",
+    b'"',
+    b"'",
+    b"</saml2:NameID>",
+    b"<saml2:NameID>admin</saml2:NameID>",
+    b' ID="_evil"',
+    b' Id="_evil"',
+    b"\x00",
+    b"\xff",
+    b"\xe2\x80\xae",
+    b' xmlns:saml2="urn:x"',
+    b' xmlns="urn:x"',
+    b"<saml2:Assertion/>",
+    b"</saml2:Assertion>",
 ]
 
 

@@ -83,8 +83,11 @@ def test_the_authority_in_a_chain_signs_nothing(keys: Keys) -> None:
     leaf = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")]))
-        .issuer_name(authority.certificate.subject).public_key(private.public_key()).serial_number(2)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .issuer_name(authority.certificate.subject)
+        .public_key(private.public_key())
+        .serial_number(2)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(authority.private, hashes.SHA256())
     )
 
@@ -134,8 +137,14 @@ def _weak(root: etree._Element) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weak")])
     now = datetime.now(UTC)
     weak = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private.public_key()).serial_number(1)
-        .not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(private, hashes.SHA256())
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(private, hashes.SHA256())
     )
     pem = weak.public_bytes(serialization.Encoding.PEM).decode().splitlines()
     element = root.find(f".//{DS}X509Certificate")
@@ -162,8 +171,10 @@ def _twice(root: etree._Element) -> None:
         ("one identity provider twice", _twice),
         ("no entity ID", lambda root: root.set("entityID", " ")),
         ("no signing certificate", lambda root: _find(root, "KeyDescriptor").clear()),
-        ("no SAML 2.0 identity provider",
-         lambda root: _find(root, "IDPSSODescriptor").set("protocolSupportEnumeration", "urn:x")),
+        (
+            "no SAML 2.0 identity provider",
+            lambda root: _find(root, "IDPSSODescriptor").set("protocolSupportEnumeration", "urn:x"),
+        ),
         ("not a date", lambda root: root.set("validUntil", "soon")),
     ],
 )

@@ -202,7 +202,8 @@ def test_a_message_of_an_odd_shape_is_refused_even_if_the_provider_signed_it(
 
 
 @pytest.mark.parametrize(
-    "root", ["LogoutResponse", "LogoutRequest", "AuthnRequest", "ArtifactResponse"],
+    "root",
+    ["LogoutResponse", "LogoutRequest", "AuthnRequest", "ArtifactResponse"],
 )
 def test_other_messages_are_no_answer(browser: Browser, metadata_file: Path, root: str) -> None:
     xml = etree.tostring(etree.Element(f"{P}{root}", {"Version": "2.0", "ID": "_x"}))

@@ -52,9 +52,20 @@ def test_relay_state_is_followed_on_this_site(browser: Browser, answer: Answer) 
 @pytest.mark.parametrize(
     "elsewhere",
     [
-        "https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example",
-        "https:evil.example", "http://127.0.0.1:8000@evil.example/", "http://testserver/", "javascript:alert(1)",
-        "/\t/evil.example", "\x00//evil.example", "https://127.0.0.1.evil.example", "http:///evil.example", "",
+        "https://evil.example",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https:evil.example",
+        "http://127.0.0.1:8000@evil.example/",
+        "http://testserver/",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "\x00//evil.example",
+        "https://127.0.0.1.evil.example",
+        "http:///evil.example",
+        "",
         "x" * 5000,
     ],
 )

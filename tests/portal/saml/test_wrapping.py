@@ -175,10 +175,27 @@ def hollow(root: etree._Element) -> None:
 
 
 ATTACKS = [
-    evil_before, evil_after, evil_around, evil_with_the_signature, signed_in_the_signature, signed_in_an_object,
-    signed_in_extensions, signed_in_advice, signed_in_the_status, same_id, id_in_other_letters, namespaced_id,
-    signature_moved_up, signature_of_the_empty_uri, xpointer, two_references, two_signatures, another_namespace,
-    changed_value, unsigned, hollow,
+    evil_before,
+    evil_after,
+    evil_around,
+    evil_with_the_signature,
+    signed_in_the_signature,
+    signed_in_an_object,
+    signed_in_extensions,
+    signed_in_advice,
+    signed_in_the_status,
+    same_id,
+    id_in_other_letters,
+    namespaced_id,
+    signature_moved_up,
+    signature_of_the_empty_uri,
+    xpointer,
+    two_references,
+    two_signatures,
+    another_namespace,
+    changed_value,
+    unsigned,
+    hollow,
 ]
 
 
@@ -230,8 +247,17 @@ def response_attribute(root: etree._Element) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [response_around, response_inside, response_in_extensions, response_attribute, evil_before, evil_after,
-     evil_around, changed_value, unsigned],
+    [
+        response_around,
+        response_inside,
+        response_in_extensions,
+        response_attribute,
+        evil_before,
+        evil_after,
+        evil_around,
+        changed_value,
+        unsigned,
+    ],
     ids=lambda attack: attack.__name__,
 )
 def test_a_wrapped_response_signs_nobody_on(browser: Browser, answer: Answer, keys: Keys, attack: Spoil) -> None:
