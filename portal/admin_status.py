@@ -9,6 +9,13 @@ from provisioning.models import Profile
 from teams import access
 from teams.models import Membership, Team
 
+LABELS: dict[str, str] = {
+    Profile.State.WANTED: "profiles waiting",
+    Profile.State.CREATING: "profiles being created",
+    Profile.State.READY: "profiles ready",
+    Profile.State.FAILED: "profiles failed",
+    Profile.State.CONFLICT: "profiles in conflict",
+}
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
 
@@ -29,12 +36,19 @@ def read() -> list[Figure]:
     people = Membership.objects.filter(access.live()).aggregate(number=Count("user", distinct=True))["number"]
     by_state = dict(Profile.objects.order_by().values_list("state").annotate(number=Count("pk")))
     return [
-        Figure("active teams", Team.objects.filter(is_active=True).count(),
-               f"{reverse('admin:teams_team_changelist')}?is_active__exact=1"),
+        Figure(
+            "active teams",
+            Team.objects.filter(is_active=True).count(),
+            f"{reverse('admin:teams_team_changelist')}?is_active__exact=1",
+        ),
         Figure("people with access", people, reverse("admin:teams_membership_changelist")),
         *(
-            Figure(f"profiles {state.label}", by_state.get(state, 0), f"{profiles}?state__exact={state.value}",
-                   alarming=state in TROUBLE and by_state.get(state, 0) > 0)
+            Figure(
+                LABELS[state],
+                by_state.get(state, 0),
+                f"{profiles}?state__exact={state.value}",
+                alarming=state in TROUBLE and by_state.get(state, 0) > 0,
+            )
             for state in Profile.State
         ),
     ]

@@ -5,6 +5,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from provisioning import profiles
 from provisioning.models import Profile
@@ -25,11 +29,17 @@ class ProfileInline(ReadOnlyInline):
     """The profiles of one user."""
 
     model = Profile
-    fields = ("name", "team", "state", "error", "changed_at")
-    show_change_link = True
+    fields = ("link", "team", "state", "error", "changed_at")
+    readonly_fields = ("link",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("team", "user")
+
+    @admin.display(description="name")
+    def link(self, profile: Profile) -> SafeString:
+        """Return the name, which leads to the profile's own page."""
+        page = reverse("admin:provisioning_profile_change", args=[profile.pk])
+        return format_html('<a href="{}">{}</a>', page, profile.name)
 
 
 admin.site.unregister(User)
@@ -46,7 +56,7 @@ class UserAdmin(PlainUserAdmin):
 class ProfileAdmin(ReadOnlyAdmin):
     """Profiles: the workers write them, admins look and ask for another try."""
 
-    list_display = ("name", "user", "team", "state", "error", "attempts", "due_at", "changed_at")
+    list_display = ("name", "user", "team", "state", "short_error", "attempts", "due_at")
     list_filter = ("state", "team")
     list_select_related = ("user", "team")
     search_fields = ("name", "user__username", "user__name", "error_code", "aws_request_id")
@@ -57,6 +67,11 @@ class ProfileAdmin(ReadOnlyAdmin):
         ("Last error", {"fields": ("error_code", "error", "aws_request_id", "attempts", "due_at", "deadline_at")}),
         ("In AWS", {"fields": ("arn", "execution_role_arn", "managed", "created_at", "changed_at")}),
     )
+
+    @admin.display(description="last error")
+    def short_error(self, profile: Profile) -> str:
+        """Return the beginning of the last error; the profile's page has all of it."""
+        return Truncator(profile.error).chars(160)
 
     @admin.display(description="what to do")
     def advice(self, profile: Profile) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db import IntegrityError, models, transaction
 from django.db.models import ProtectedError, QuerySet
+from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -34,6 +36,13 @@ class PortalAdmin(ModelAdmin):
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Django's own log stays empty: the audit log is the only one."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Offer to add or look at what a field points to; to change or delete it there is its own page."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(field, ModelChoiceField) and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget.can_change_related = field.widget.can_delete_related = False
+        return field
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Let addresses ask for equality only: others could scan the table, or feel their way to a password's hash."""

@@ -136,7 +136,8 @@ class LogPages(ChangeList):
         self.first_page = self.get_query_string() if before else ""
         self.result_list = page
         self.result_count = len(page)
-        self.full_result_count = None
+        # Django shows no number of results where there is no other number beside it.
+        self.full_result_count = self.result_count
         self.show_full_result_count = self.can_show_all = self.multi_page = self.show_admin_actions = False
         self.paginator = Paginator(page, self.list_per_page)
 
@@ -145,7 +146,7 @@ class LogPages(ChangeList):
 class AuditEventAdmin(ReadOnlyAdmin):
     """The audit log; nobody adds, changes or deletes here, and the database would refuse it."""
 
-    list_display = ("at", "action", "outcome", "actor", "target", "team", "address", "reason")
+    list_display = ("when", "action", "outcome", "actor", "target", "team", "address", "reason")
     list_filter = (DateRangeFilter, "action", "outcome")
     search_fields = ("actor",)
     search_help_text = "A whole user name, target (such as “team: team1”) or team slug, or the start of a request id"
@@ -153,7 +154,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     actions = None
     ordering = ("-id",)
     fields = (
-        *("at", "action", "outcome", "actor", "target", "team", "reason"),
+        *("when", "action", "outcome", "actor", "target", "team", "reason"),
         *("address", "request_id", "aws_request_id", "changes"),
     )
     exact = frozenset({"actor", "target", "team", "request_id", "action", "outcome", "from", "to"})
@@ -177,6 +178,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
             # “g” comes after every hexadecimal digit.
             wanted |= Q(request_id__gte=term, request_id__lt=f"{term}g")
         return queryset.filter(wanted), False
+
+    @admin.display(description="when")
+    def when(self, event: AuditEvent) -> str:
+        """Return date and time to the second, with the time zone."""
+        return f"{timezone.localtime(event.at):%Y-%m-%d %H:%M:%S %Z}"
 
     @admin.display(description="what changed")
     def changes(self, event: AuditEvent) -> SafeString | str:

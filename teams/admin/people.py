@@ -1,6 +1,6 @@
 """Users, what sources say about them, and why they have access."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
@@ -68,7 +68,7 @@ class UserAdmin(AuditedAdmin):
     """People: made by sign-on, never here."""
 
     form = UserForm
-    inlines: tuple[type[ReadOnlyInline], ...] = (MembershipInline, GroupMembershipInline)
+    inlines: ClassVar[tuple[type[ReadOnlyInline], ...]] = (MembershipInline, GroupMembershipInline)
     list_display = ("username", "name", "email", "role", "is_active")
     list_filter = ("role", "is_active")
     search_fields = ("username", "name", "email")

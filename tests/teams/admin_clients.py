@@ -4,7 +4,6 @@ from html.parser import HTMLParser
 from typing import Any
 
 from django.forms import BaseForm
-from django.http import HttpResponse
 from django.test import Client
 
 from teams.models import AuditEvent, User
@@ -32,7 +31,7 @@ def form_of(response: Any) -> BaseForm:
 def errors(response: Any) -> dict[str, list[str]]:
     """Return the messages at the fields of a form that was refused."""
     assert response.status_code == 200
-    return dict(form_of(response).errors)
+    return {field: [str(message) for message in messages] for field, messages in form_of(response).errors.items()}
 
 
 def tags(*rows: tuple[str, str], pks: tuple[int, ...] = (), **more: str) -> dict[str, str]:
@@ -68,7 +67,7 @@ class _Inline(HTMLParser):
                 self.found.append(f"<{tag} {name}={value}>")
 
 
-def inline(response: HttpResponse) -> list[str]:
+def inline(response: Any) -> list[str]:
     """Return the inline scripts, styles, event handlers and foreign addresses of a page."""
     parser = _Inline()
     parser.feed(response.content.decode())

@@ -172,6 +172,7 @@ def test_the_search_for_a_date_takes_few_steps() -> None:
     )
     with CaptureQueriesContext(connection) as queries:
         found_id = first_id_since(NOON + timedelta(hours=1001))
+    assert found_id is not None
     assert len(queries) <= 13
     assert AuditEvent.objects.get(pk=found_id).at == NOON + timedelta(hours=1000)
 
