@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.stack import Stack
 from tests.browser.watch import Watch
 
 TIMEOUT_MS = 15_000
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 NewContext = Callable[..., BrowserContext]
 

@@ -1,5 +1,7 @@
 """What a person does in the portal, step by step."""
 
+import time
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.stack import Stack
@@ -26,3 +28,13 @@ def teams(page: Page) -> list[str]:
 def open_team(page: Page, team: str) -> None:
     """Press the button on a team's tile."""
     page.get_by_role("button", name=f"Open Studio for {team}").click()
+
+
+def try_again(page: Page) -> None:
+    """Press the button of the page about a failed profile until it helps: right after a failure it does not yet."""
+    failure = page.get_by_role("heading", name="Studio could not be opened")
+    deadline = time.monotonic() + READY_MS / 1000
+    while failure.is_visible():
+        assert time.monotonic() < deadline
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#progress")).to_be_visible()

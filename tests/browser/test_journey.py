@@ -4,7 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import NewContext
 from tests.browser.stack import Stack
-from tests.browser.steps import READY_MS, open_team, sign_on, teams
+from tests.browser.steps import READY_MS, open_team, sign_on, teams, try_again
 
 
 def expect_studio(page: Page, stack: Stack, *, profile: str, role: str) -> None:
@@ -89,13 +89,13 @@ def test_journey_without_scripts(new_context: NewContext, stack: Stack) -> None:
 
 
 def test_failed_profile_is_explained_and_can_be_tried_again(page: Page, stack: Stack) -> None:
-    stack.behave(create_fails=True)
+    stack.behave(create_fails=True, create_delay=0)
     sign_on(page, stack, "User 2")
     open_team(page, "Team 2")
     expect(page.get_by_role("heading", name="Studio could not be opened")).to_be_visible(timeout=READY_MS)
     expect(page.get_by_text("pass on the reference")).to_be_visible()
     stack.behave(create_fails=False)
-    page.get_by_role("button", name="Try again").click()
+    try_again(page)
     expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")
 
 
