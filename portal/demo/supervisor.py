@@ -132,10 +132,12 @@ class Supervisor:
         # Without the query, which may hold SAML messages.
         access = ("--access-logfile", "-", "--access-logformat", "%(h)s %(m)s %(U)s %(s)s %(L)ss")
         gunicorn = ("--bind", f"127.0.0.1:{self.ports.portal}", "--worker-class", "gthread", "--workers", "2")
-        celery, level = ("celery", "-A", "portal"), ("--loglevel", "INFO")
+        # The portal checks its settings itself; Django's checks of pages would double the time to start.
+        celery, level = ("celery", "-A", "portal", "--skip-checks"), ("--loglevel", "INFO")
+        alone = ("--without-mingle", "--without-gossip")  # It need not look for other workers.
         limits = ("--threads", "16", "--graceful-timeout", "5", "--no-control-socket")
         return [
-            Command("worker", "Worker", _python(*celery, "worker", *level), product, logged(" ready.")),
+            Command("worker", "Worker", _python(*celery, "worker", *alone, *level), product, logged(" ready.")),
             Command("beat", "Beat", _python(*celery, "beat", *level), product, logged("beat: Starting")),
             Command(
                 "web",
