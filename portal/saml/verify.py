@@ -1,7 +1,7 @@
 """A response, checked from the form field to the person it names, in the order that refuses cheap things first."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -40,7 +40,7 @@ def verify(field: str, store: SamlStateStore) -> Verified:
         now = datetime.now(UTC)
         lifetime = _check_addressed(root, signed, now)
         outstanding = _outstanding(root, signed, provider, store)
-        person = identity.read(signed.assertion, provider.attributes)
+        person = _within_terms(identity.read(signed.assertion, provider.attributes), provider)
         subject = person.subject
         replay.spend_assertion(
             issuer=issuer, assertion_id=signed.assertion.get("ID", ""), now=now, until=lifetime.replay_until
@@ -68,6 +68,14 @@ def _provider(issuer: str) -> Provider:
     if provider.expired:
         raise Refused(Cause.METADATA_EXPIRED)
     return provider
+
+
+def _within_terms(person: Identity, provider: Provider) -> Identity:
+    """Return what the provider may say: one that speaks for one team says nothing of groups, roles and other teams."""
+    if provider.only_team is None:
+        return person
+    teams = None if person.teams is None else person.teams & {provider.only_team}
+    return replace(person, groups=None, teams=teams)
 
 
 def _check_signed_issuer(signed: structure.Signed, issuer: str) -> None:

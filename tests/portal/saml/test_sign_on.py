@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.contrib.sessions.models import Session
 
 from portal.demo.idp import FLAVOURS, Flavour, Response
+from portal.saml import providers
 from teams.models import AuditEvent, GroupMembership, Membership, User
 from tests.factories import make_mapping, make_team, make_user
 from tests.portal.saml.conftest import Browser
@@ -190,6 +191,44 @@ def test_the_session_ends_by_itself_where_the_identity_provider_sets_no_end(
     browser.bring(answer())
 
     assert 3590 <= browser.client.session.get_expiry_age() <= 3600
+
+
+def test_a_provider_for_one_team_speaks_for_no_other(
+    browser: Browser, answer: Answer, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PORTAL_ADMIN_GROUPS = ["analysts"]
+    red, blue = make_team("red"), make_team("blue")
+    make_mapping("analysts", blue)
+    terms = providers._with_terms
+    monkeypatch.setattr(providers, "_with_terms", lambda known: replace(terms(known), only_team="red-id"))
+
+    browser.bring(answer({"ssouserid": ["alice"], "teamid": ["red-id", "blue-id"], "groups": ["analysts"]}))
+
+    assert Membership.objects.get().team == red
+    assert not GroupMembership.objects.exists()
+    assert User.objects.get().role == User.Role.NONE
+
+
+def test_people_of_another_realm_are_other_people(
+    browser: Browser, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.bring(answer())
+    terms = providers._with_terms
+    monkeypatch.setattr(providers, "_with_terms", lambda known: replace(terms(known), realm="partner"))
+
+    browser.bring(answer({"ssouserid": ["alice"], "groups": ["g"]}))
+
+    assert set(User.objects.values_list("username", flat=True)) == {"alice", "partner/alice"}
+    assert GroupMembership.objects.get().group.source == "saml:partner"
+
+
+def test_a_refusal_leaves_an_existing_session_alone(browser: Browser, answer: Answer) -> None:
+    browser.bring(answer())
+
+    assert browser.bring(answer({"ssouserid": ["bob"]}, audience="https://other.example")).status_code == 403
+
+    assert browser.signed_on
+    assert not User.objects.filter(subject="bob").exists()
 
 
 def test_each_sign_on_gets_a_new_session_key(browser: Browser, answer: Answer) -> None:
