@@ -99,9 +99,7 @@ class Studio:
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Answer:
         """Set tags; values of keys that exist are overwritten."""
-        return _answer(
-            self._call("add_tags", ResourceArn=arn, Tags=[{"Key": key, "Value": tags[key]} for key in tags])
-        )
+        return _answer(self._call("add_tags", ResourceArn=arn, Tags=[{"Key": key, "Value": tags[key]} for key in tags]))
 
     def presigned_url(self, domain_id: str, name: str, *, session_duration: int, url_lifetime: int) -> Presigned:
         """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`."""

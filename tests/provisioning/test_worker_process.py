@@ -34,7 +34,9 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture(name="start_worker")
-def _start_worker(aws: Handle, idp: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def _start_worker(
+    aws: Handle, idp: object, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts workers with this test's database, Redis and AWS; none of them outlives the test."""
     monkeypatch.setattr(queue, "_paused_until", 0.0)
     url = urlsplit(os.environ["DATABASE_URL"])
