@@ -149,7 +149,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ("when", "action", "outcome", "actor", "target", "team", "address", "reason")
     list_filter = (DateRangeFilter, "action", "outcome")
     search_fields = ("actor",)
-    search_help_text = "A whole user name, target (such as “team: team1”) or team slug, or the start of a request id"
+    search_help_text = "A whole user name, target (“team: team1”), team slug or AWS request id; the start of a request id"
     sortable_by = ()
     actions = None
     ordering = ("-id",)
@@ -157,7 +157,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         *("when", "action", "outcome", "actor", "target", "team", "reason"),
         *("address", "request_id", "aws_request_id", "changes"),
     )
-    exact = frozenset({"actor", "target", "team", "request_id", "action", "outcome", "from", "to"})
+    exact = frozenset({"actor", "target", "team", "request_id", "aws_request_id", "action", "outcome", "from", "to"})
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Allow equality on indexed columns, nothing that reads the whole table."""
@@ -173,7 +173,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        wanted = Q(actor=term) | Q(target=term) | Q(team=term) | Q(request_id=term)
+        wanted = Q(actor=term) | Q(target=term) | Q(team=term) | Q(request_id=term) | Q(aws_request_id=term)
         if _REQUEST_ID.match(term):
             # “g” comes after every hexadecimal digit.
             wanted |= Q(request_id__gte=term, request_id__lt=f"{term}g")

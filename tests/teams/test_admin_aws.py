@@ -62,6 +62,7 @@ def test_an_account_is_made_changed_and_deleted(alice: Client) -> None:
     ("field", "value", "message"),
     [
         ("account_id", "12", "An account id has 12 digits."),
+        ("account_id", "١٢٣٤٥٦٧٨٩٠١٢", "An account id has 12 digits."),
         ("role_arn", "portal", ""),
         ("role_arn", "arn:aws:iam::999999999999:role/portal", "This role belongs to another account."),
         ("external_id", "a b", "2 to 1224 letters"),

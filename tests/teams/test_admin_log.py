@@ -64,6 +64,8 @@ def test_filters_offer_every_choice_without_asking_the_table(bob: Client) -> Non
         ("q= c ", ["c"]),
         ("q=0123456789abcdef0123456789abcdef", ["c"]),
         ("q=0123456789ab", ["c"]),
+        ("q=aws-1", ["a"]),
+        ("aws_request_id=aws-1", ["a"]),
         ("q=0123456", []),
         ("q=tea", []),
         ("q=%25", []),
@@ -72,7 +74,7 @@ def test_filters_offer_every_choice_without_asking_the_table(bob: Client) -> Non
     ],
 )
 def test_events_are_found(bob: Client, query: str, actors: list[str]) -> None:
-    note(actor="a", action=AuditEvent.Action.LAUNCH, target="team: team1")
+    note(actor="a", action=AuditEvent.Action.LAUNCH, target="team: team1", aws_request_id="aws-1")
     note(actor="b", outcome=AuditEvent.Outcome.REFUSED, team="team1")
     note(actor="c", request_id="0123456789abcdef0123456789abcdef")
     assert found(bob, query) == actors
@@ -192,7 +194,8 @@ def test_every_page_walks_an_index(bob: Client) -> None:
         )
         cursor.execute("ANALYZE teams_auditevent")
     dates = "from=2026-01-20&to=2026-01-21"
-    for query in ("", "q=actor7", "q=nobody", "action__exact=launch", dates, f"q=actor7&{dates}", "q=0123456789ab"):
+    filters = ("outcome__exact=failed", "action__exact=launch", dates, f"q=actor7&{dates}")
+    for query in ("", "q=actor7", "q=nobody", "q=0123456789ab", *filters):
         with CaptureQueriesContext(connection) as queries:
             bob.get(f"{LIST}?{query}")
         asked = [each["sql"] for each in queries if 'FROM "teams_auditevent"' in each["sql"]][-1]
