@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from teams import users
@@ -150,6 +150,7 @@ def test_nobody_becomes_the_local_administrator() -> None:
     assert User.objects.get() == root
 
 
+@settings(deadline=None)
 @given(subject=st.text(max_size=300))
 def test_any_text_is_either_refused_or_stored_as_it_is(subject: str) -> None:
     try:
