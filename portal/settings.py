@@ -265,5 +265,6 @@ LOGGING = {
         "djangosaml2": {"level": "CRITICAL"},
         "botocore": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},
+        "xmlschema": {"level": "WARNING"},
     },
 }

@@ -1,5 +1,6 @@
-"""The WSGI application: `gunicorn portal.wsgi`."""
+"""The WSGI application: `gunicorn portal.wsgi`. It is warm before the port answers: no first visitor waits for imports."""
 
+import logging
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -8,6 +9,24 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 application = get_wsgi_application()
 
-from portal.checks import require_valid_configuration  # noqa: E402  (needs the app registry)
+from django.db import DatabaseError, connection  # noqa: E402  (all of this needs the app registry)
+from django.urls import get_resolver  # noqa: E402
+
+from portal.checks import require_valid_configuration  # noqa: E402
+from provisioning.launch import warm_clients  # noqa: E402
+
+
+def _warm_up() -> None:
+    _ = get_resolver().url_patterns
+    try:
+        warm_clients()
+    except DatabaseError as error:
+        logging.getLogger(__name__).warning("Started without the database: %s", type(error).__name__)
+    finally:
+        # Nothing opened here may be shared with the processes that a preloading server forks.
+        connection.close()
+        connection.close_pool()
+
 
 require_valid_configuration()
+_warm_up()
