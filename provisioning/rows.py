@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.utils import timezone
 
 from provisioning import desired
@@ -67,9 +67,13 @@ class Row:
         self._write(audits, changes | {"claim": self.token, "claimed_until": timezone.now() + CLAIM})
 
     def release(self, *audits: dict[str, Any], seconds: float | None = None, **changes: Any) -> Next:
-        """Write `changes`, give the claim up, and come back in `seconds` or when `due_at` among the changes says."""
-        if seconds is not None:
-            changes["due_at"] = timezone.now() + timedelta(seconds=seconds)
+        """Write `changes`, give the claim up, and come back in `seconds` or when `due_at` among the changes says.
+
+        Who woke the row meanwhile is not forgotten: then it is due when they said.
+        """
+        due_at = changes.get("due_at") if seconds is None else timezone.now() + timedelta(seconds=seconds)
+        undisturbed = When(due_at=self.profile.due_at, then=Value(due_at, output_field=DateTimeField()))
+        changes["due_at"] = Case(undisturbed, default=F("due_at"))
         self._write(audits, changes | {"claim": None, "claimed_until": None})
         return Next(self.profile.state, seconds)
 

@@ -210,6 +210,21 @@ class TestTwoWorkers:
         assert profiles.due(10) == [world.profile.pk]
         assert world.step().state == State.CREATING
 
+    def test_a_row_that_is_woken_during_a_step_stays_due(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        from provisioning.aws.studio import Studio
+
+        world.steps(State.READY)
+        describe = Studio.describe_profile
+
+        def wake(studio: Studio, domain_id: str, name: str) -> object:
+            profiles.look_again([world.team.pk])
+            return describe(studio, domain_id, name)
+
+        monkeypatch.setattr(Studio, "describe_profile", wake)
+        profile = world.step()
+        assert (profile.state, profile.claim) == (State.READY, None)
+        assert profiles.due(10) == [profile.pk]
+
     def test_who_lost_the_claim_writes_nothing(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         from provisioning.aws.studio import Studio
 

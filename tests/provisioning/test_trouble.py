@@ -142,6 +142,15 @@ class TestStatuses:
         assert len(world.aws.calls("CreateUserProfile")) == MAX_REPAIRS + 1
         assert minutes_until(profile) > 14
 
+    def test_a_click_gives_one_that_was_given_up_all_its_chances_again(self, world: World) -> None:
+        world.aws.personality.create_fails = True
+        world.steps(State.FAILED, most=20)
+        world.aws.personality.create_fails = False
+        world.change(changed_at=timezone.now() - timedelta(minutes=1))
+        profiles.request(user_id=world.user.pk, team_id=world.team.pk)
+        assert world.profile.state == State.WANTED
+        assert world.steps(State.READY)
+
     def test_a_failed_deletion_is_asked_for_again(self, world: World) -> None:
         world.steps(State.READY)
         world.in_aws.begin("Delete_Failed", "", until=None)
