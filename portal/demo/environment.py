@@ -83,6 +83,5 @@ def product(home: Home, ports: Ports, *, database_url: str, redis_url: str) -> d
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ENDPOINT_URL_SAGEMAKER": ports.aws_url,
         "AWS_ENDPOINT_URL_STS": ports.aws_url,
-        "BEAT_SCHEDULE_FILENAME": str(home.path / "beat-schedule"),
         "WORKER_CONCURRENCY": "8",
     }
