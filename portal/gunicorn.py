@@ -18,3 +18,4 @@ keepalive = 75
 # Every X-Forwarded header reaches Django, which believes as many proxies as TRUSTED_PROXY_COUNT says.
 forwarded_allow_ips = ""
 accesslog = None
+control_socket_disable = True
