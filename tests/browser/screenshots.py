@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.accessibility import SETTLED
@@ -16,8 +16,9 @@ from tests.browser.stack import ROOT, Stack
 from tests.browser.steps import READY_MS, open_team, sign_on
 
 PICTURES = ROOT / "docs" / "screenshots"
-WIDE = {"width": 1280, "height": 620}
-NARROW = {"width": 360, "height": 740}
+WIDE = ViewportSize(width=1280, height=620)
+WIDER = ViewportSize(width=1440, height=720)
+NARROW = ViewportSize(width=360, height=740)
 
 
 class Camera:
@@ -99,12 +100,14 @@ def administration(page: Page, stack: Stack, camera: Camera) -> None:
         ("teams/rolemapping/add/", "admin-mapping"),
         ("teams/user/", "admin-users"),
         ("provisioning/profile/", "admin-profiles"),
-        ("teams/auditevent/", "audit"),
         ("teams/auditevent/1/change/", "audit-event"),
         ("login/", "admin-login"),
     ):
         page.goto(f"{stack.portal}/admin/{path}")
-        camera.take(page, name, shown=name in ("admin-teams", "audit"))
+        camera.take(page, name, shown=name == "admin-teams")
+    page.goto(f"{stack.portal}/admin/teams/auditevent/")
+    page.set_viewport_size(WIDER)
+    camera.take(page, "audit", shown=True)
 
 
 def main() -> int:

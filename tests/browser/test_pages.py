@@ -1,14 +1,14 @@
 """Every page: accessible in light and dark, no sideways scrolling, nothing from elsewhere, no cookie for scripts."""
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.accessibility import overflow, violations
 from tests.browser.conftest import NewContext
 from tests.browser.stack import Stack
 from tests.browser.steps import READY_MS, open_team, sign_on
 
-NARROW = {"width": 320, "height": 640}
+NARROW = ViewportSize(width=320, height=640)
 
 
 def inspect(page: Page) -> list[str]:
