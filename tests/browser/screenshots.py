@@ -88,6 +88,16 @@ def trouble(page: Page, stack: Stack, camera: Camera) -> None:
     stack.behave(create_fails=False)
 
 
+def colleague(page: Page, stack: Stack) -> None:
+    """Have somebody else use the portal too, so that the log has something to tell."""
+    sign_on(page, stack, "User 2")
+    open_team(page, "Team 2")
+    page.wait_for_url(f"{stack.aws}/**", timeout=2 * READY_MS)
+    page.goto(stack.portal)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign on")).to_be_visible()
+
+
 def administration(page: Page, stack: Stack, camera: Camera) -> None:
     """Go the way of a portal admin."""
     sign_on(page, stack, "Ada Admin")
@@ -135,6 +145,7 @@ def _take_all(browser: Browser, stack: Stack, camera: Camera) -> None:
     user = browser.new_context(viewport=WIDE).new_page()
     people(user, stack, camera)
     trouble(user, stack, camera)
+    colleague(browser.new_context().new_page(), stack)
     administration(browser.new_context(viewport=WIDE).new_page(), stack, camera)
 
 
