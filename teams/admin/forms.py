@@ -11,6 +11,7 @@ from django.utils.text import slugify
 
 from teams import strict_json
 from teams.admin.generic import InlineFormSet, ModelForm
+from teams.models import Team
 
 SLUG_LENGTH = 40
 
@@ -63,15 +64,15 @@ class TeamForm(ModelForm):
             self.fields["saml_id"].required = False
             self.fields["saml_id"].help_text += " Empty: the same as the slug."
 
-    def validate_constraints(self) -> None:
-        """The slug is lower case and unique: the constraint that ignores case could only say the same once more."""
-
     def clean_slug(self) -> str:
         """Return the slug, made from the name where none was typed."""
         slug: str = self.cleaned_data.get("slug") or slugify(self.cleaned_data.get("name", ""))[:SLUG_LENGTH].strip("-")
         slug = slug.replace("_", "-")
         if not slug and self.cleaned_data.get("name"):
             raise ValidationError("No slug can be made from this name; give one.")
+        if Team.objects.exclude(pk=self.instance.pk).filter(slug=slug).exists():
+            # Told here, because the model would tell it twice: two constraints keep slugs apart.
+            raise ValidationError("Team with this Slug already exists.")
         return slug
 
     def clean_saml_id(self) -> str:
@@ -94,10 +95,7 @@ class TeamForm(ModelForm):
 
 
 class TagForm(ModelForm):
-    """One tag; whether its key is free is for all tags together to say."""
-
-    def validate_constraints(self) -> None:
-        """The formset compares the keys, among them those that are being deleted or renamed right now."""
+    """One tag; whether its key is free is for all tags together to say: some may be going away right now."""
 
 
 class TagFormSet(InlineFormSet):
