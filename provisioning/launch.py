@@ -1,7 +1,7 @@
 """A launch: authorise again, mint one URL, record it. A measured path: one query, one call of AWS, one audit row."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,10 @@ from provisioning.database import give_back_connection
 from provisioning.models import Profile
 from teams import access, audit
 from teams.models import AuditEvent, Domain, Membership, User
+
+# How often, and within which time, a profile that AWS does not open is looked at again before it counts as failed.
+MAX_LOOKS = 3
+LOOK_AGAIN_WITHIN = timedelta(minutes=10)
 
 
 class NotReady(Exception):  # noqa: N818  (a turn of the story, not a fault)
@@ -138,22 +142,36 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
     if target.profile_id is None:
         return
     now = timezone.now()
+    told = {
+        "target": target.profile_name,
+        "team": target.slug,
+        "reason": error.message,
+        "aws_request_id": error.request_id,
+        "data": {"domain": target.domain_id, "code": error.code},
+    }
+    # Only the first of many clicks finds it ready, and only that one is worth a line in the log.
+    rows = Profile.objects.filter(pk=target.profile_id, state=Profile.State.READY)
+    if _looked_often(target, now):
+        with transaction.atomic():
+            reason = f"AWS describes the profile as in service, and does not open it. {error.message}"[:500]
+            if rows.update(
+                state=Profile.State.FAILED, error_code=error.code, error=reason, due_at=None, changed_at=now
+            ):
+                audit.record(AuditEvent.Action.PROFILE_FAILED, outcome=AuditEvent.Outcome.FAILED, **told)
+        return
     with transaction.atomic():
-        # Only the first of many clicks finds it ready, and only that one is worth a line in the log.
-        changed = Profile.objects.filter(pk=target.profile_id, state=Profile.State.READY).update(
-            state=Profile.State.WANTED, arn="", due_at=now, changed_at=now
-        )
-        if changed:
-            audit.record(
-                AuditEvent.Action.PROFILE_MISSING,
-                target=target.profile_name,
-                team=target.slug,
-                reason=error.message,
-                aws_request_id=error.request_id,
-                data={"domain": target.domain_id, "code": error.code},
-            )
+        if rows.update(state=Profile.State.WANTED, arn="", due_at=now, changed_at=now):
+            audit.record(AuditEvent.Action.PROFILE_MISSING, **told)
     profile_id = target.profile_id
     transaction.on_commit(lambda: queue.enqueue_ensure(profile_id))
+
+
+def _looked_often(target: Target, now: datetime) -> bool:
+    """Whether looking did not help several times already: the page that waits and the worker would go round for ever."""
+    missing = AuditEvent.objects.filter(
+        target=target.profile_name, action=AuditEvent.Action.PROFILE_MISSING, at__gt=now - LOOK_AGAIN_WITHIN
+    )
+    return missing.count() >= MAX_LOOKS
 
 
 _USER = -1

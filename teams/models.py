@@ -210,7 +210,14 @@ class Team(models.Model):
 
     class Meta:
         ordering = ("name",)
-        constraints = (models.UniqueConstraint(Lower("slug"), name="team_slug_ci"),)
+        # AWS ignores case in profile names, which slugs are part of.
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(slug=Lower("slug")),
+                name="team_slug_lower",
+                violation_error_message="Use lower-case letters in the slug.",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name

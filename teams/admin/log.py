@@ -195,9 +195,10 @@ class AuditEventAdmin(ReadOnlyAdmin):
             return "–"
         before, after = data.get("before"), data.get("after")
         if isinstance(before, dict) and isinstance(after, dict):
-            return _table(("Value", "Before", "After"), [
-                (key, _text(before.get(key)), _text(after.get(key))) for key in sorted({*before, *after})
-            ])
+            return _table(
+                ("Value", "Before", "After"),
+                [(key, _text(before.get(key)), _text(after.get(key))) for key in sorted({*before, *after})],
+            )
         return _table(("Value", "Is"), [(key, _text(value)) for key, value in sorted(data.items())])
 
 

@@ -446,7 +446,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="team",
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower("slug"), name="team_slug_ci"),
+            constraint=models.CheckConstraint(
+                condition=models.Q(("slug", django.db.models.functions.text.Lower("slug"))),
+                name="team_slug_lower",
+                violation_error_message="Use lower-case letters in the slug.",
+            ),
         ),
         migrations.AddIndex(
             model_name="rolemapping",

@@ -180,6 +180,16 @@ class TestOpen:
                 launch.open_studio(target)
         assert ready.audited().count("profile_missing") == 1
 
+    def test_what_aws_never_opens_ends_as_a_failure(self, ready: World, hints: list[int]) -> None:
+        for expected in ([State.WANTED] * launch.MAX_LOOKS) + [State.FAILED]:
+            ready.aws.personality.fail_next = {"CreatePresignedDomainUrl": ["ResourceNotFound"]}
+            with pytest.raises(launch.NotReady):
+                launch.open_studio(target_of(ready))
+            assert ready.profile.state == expected
+            Profile.objects.update(state=State.READY)
+        assert "does not open" in ready.profile.error
+        assert ready.audited().count("profile_failed") == 1
+
     @pytest.mark.parametrize("status", ["Pending", "Updating", "Deleting", "Failed"])
     def test_a_profile_that_is_not_in_service_is_looked_at_again(
         self, ready: World, hints: list[int], status: str

@@ -1,10 +1,8 @@
 """What is refused before any signature is looked at, and at what cost."""
 
 import base64
-import time
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -162,12 +160,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("xml", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_message_costs_more_than_its_length(xml: bytes) -> None:
-    """The processor's time, so that a busy machine does not matter."""
-    start = time.process_time()
-    with suppress(Refused):
+def test_costly_messages_are_refused_before_anything_walks_them(xml: bytes) -> None:
+    with pytest.raises(Refused):
         envelope.parse(xml)
-    assert time.process_time() - start < 0.25
 
 
 @pytest.mark.parametrize("method", ["get", "head", "put", "patch", "delete"])
