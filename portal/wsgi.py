@@ -1,4 +1,4 @@
-"""The WSGI application: `gunicorn portal.wsgi`. It is warm before the port answers: no first visitor waits for imports."""
+"""The WSGI application: `gunicorn portal.wsgi`; warm before the port answers, so that no visitor waits for imports."""
 
 import logging
 import os
@@ -9,7 +9,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 application = get_wsgi_application()
 
-from django.db import DatabaseError, connection  # noqa: E402  (all of this needs the app registry)
+from django.db import DatabaseError, connections  # noqa: E402  (all of this needs the app registry)
+from django.db.backends.postgresql.base import DatabaseWrapper  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
 from portal.checks import require_valid_configuration  # noqa: E402
@@ -24,8 +25,10 @@ def _warm_up() -> None:
         logging.getLogger(__name__).warning("Started without the database: %s", type(error).__name__)
     finally:
         # Nothing opened here may be shared with the processes that a preloading server forks.
+        connection = connections["default"]
         connection.close()
-        connection.close_pool()
+        if isinstance(connection, DatabaseWrapper):
+            connection.close_pool()
 
 
 require_valid_configuration()

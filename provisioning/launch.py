@@ -142,7 +142,7 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
     if target.profile_id is None:
         return
     now = timezone.now()
-    told = {
+    told: dict[str, Any] = {
         "target": target.profile_name,
         "team": target.slug,
         "reason": error.message,
@@ -167,7 +167,7 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
 
 
 def _looked_often(target: Target, now: datetime) -> bool:
-    """Whether looking did not help several times already: the page that waits and the worker would go round for ever."""
+    """Whether looking did not help several times already: page and worker would go round for ever."""
     missing = AuditEvent.objects.filter(
         target=target.profile_name, action=AuditEvent.Action.PROFILE_MISSING, at__gt=now - LOOK_AGAIN_WITHIN
     )
