@@ -33,11 +33,20 @@ class MetadataError(Exception):
 
 
 @dataclass(frozen=True)
+class LogoutLocation:
+    """Where logout requests go, and where responses go: the same address unless the metadata name another."""
+
+    location: str
+    response_location: str
+
+
+@dataclass(frozen=True)
 class IdpMetadata:
-    """One identity provider as its metadata describe it; `sso_locations` is by binding."""
+    """One identity provider as its metadata describe it; its addresses are by binding."""
 
     entity_id: str
-    sso_locations: Mapping[str, str]
+    sign_on_locations: Mapping[str, str]
+    logout_locations: Mapping[str, LogoutLocation]
     certificates: tuple[x509.Certificate, ...]
     valid_until: datetime | None
 
@@ -85,17 +94,32 @@ def _provider(entity: etree._Element, role: etree._Element) -> IdpMetadata:
     entity_id = entity.get("entityID", "").strip()
     if not entity_id or len(entity_id) > 1024:
         raise MetadataError("An identity provider in the metadata has no entity ID.", "Download the metadata again.")
-    locations: dict[str, str] = {}
-    for service in role.findall(f"{MD}SingleSignOnService"):
-        binding, location = service.get("Binding", ""), service.get("Location", "")
-        if binding in {HTTP_REDIRECT, HTTP_POST} and _is_web_address(location):
-            locations.setdefault(binding, location)
+    sign_on = {binding: service.get("Location", "") for binding, service in _services(role, "SingleSignOnService")}
     return IdpMetadata(
         entity_id=entity_id,
-        sso_locations=locations,
+        sign_on_locations=sign_on,
+        logout_locations=_logout_locations(role),
         certificates=_certificates(role, entity_id),
         valid_until=_valid_until(role),
     )
+
+
+def _services(role: etree._Element, name: str) -> Iterator[tuple[str, etree._Element]]:
+    """Yield the first usable endpoint of each binding that browsers carry."""
+    seen: set[str] = set()
+    for service in role.findall(f"{MD}{name}"):
+        binding = service.get("Binding", "")
+        if binding in {HTTP_REDIRECT, HTTP_POST} - seen and _is_web_address(service.get("Location", "")):
+            seen.add(binding)
+            yield binding, service
+
+
+def _logout_locations(role: etree._Element) -> dict[str, LogoutLocation]:
+    found = {}
+    for binding, service in _services(role, "SingleLogoutService"):
+        location, response = service.get("Location", ""), service.get("ResponseLocation", "")
+        found[binding] = LogoutLocation(location, response if _is_web_address(response) else location)
+    return found
 
 
 def _is_web_address(location: str) -> bool:

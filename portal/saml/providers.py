@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 from django.conf import settings
 
-from portal.saml.metadata import IdpMetadata, MetadataError, is_expired
+from portal.saml.metadata import IdpMetadata, LogoutLocation, MetadataError, is_expired
 from portal.saml.sources import Source, source_for
 from teams.models import DEFAULT_REALM
 
@@ -33,7 +33,9 @@ class Provider:
     """
 
     entity_id: str
-    sso_locations: Mapping[str, str]
+    flavour: str
+    sign_on_locations: Mapping[str, str]
+    logout_locations: Mapping[str, LogoutLocation]
     certificates: tuple[x509.Certificate, ...]
     valid_until: datetime | None
     realm: str
@@ -62,7 +64,7 @@ def provider_for(issuer: str) -> Provider | None:
 def default_provider() -> Provider | None:
     """Return the provider that people are sent to: the first that can be used, None when no metadata are known."""
     known = _source().current() if settings.SAML_IDP_METADATA else ()
-    ordered = sorted(known, key=lambda each: (is_expired(each.valid_until), not each.sso_locations))
+    ordered = sorted(known, key=lambda each: (is_expired(each.valid_until), not each.sign_on_locations))
     return _with_terms(ordered[0]) if ordered else None
 
 
@@ -104,7 +106,9 @@ def _source() -> Source:
 def _with_terms(known: IdpMetadata) -> Provider:
     return Provider(
         entity_id=known.entity_id,
-        sso_locations=known.sso_locations,
+        flavour="generic",
+        sign_on_locations=known.sign_on_locations,
+        logout_locations=known.logout_locations,
         certificates=known.certificates,
         valid_until=known.valid_until,
         realm=DEFAULT_REALM,

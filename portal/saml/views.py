@@ -74,16 +74,16 @@ class LoginView(djangosaml2.LoginView):  # type: ignore[misc]
             raise Refused(Cause.ISSUER_UNKNOWN if entity_id else Cause.METADATA_MISSING)
         if provider.expired:
             raise Refused(Cause.METADATA_EXPIRED, issuer=provider.entity_id)
-        if not provider.sso_locations:
+        if not provider.sign_on_locations:
             raise Refused(Cause.NO_SIGN_ON_ADDRESS, issuer=provider.entity_id)
         return provider
 
     def _send(self, request: HttpRequest, provider: Provider, next_path: str) -> HttpResponse:
-        location = provider.sso_locations.get(HTTP_REDIRECT) or provider.sso_locations[HTTP_POST]
+        location = provider.sign_on_locations.get(HTTP_REDIRECT) or provider.sign_on_locations[HTTP_POST]
         sent = client.authn_request(location)
         store: state.SamlStateStore = request.saml_session  # type: ignore[attr-defined]
         state.remember(store, Outstanding(request_id=sent.request_id, issuer=provider.entity_id, next_path=next_path))
-        if HTTP_REDIRECT in provider.sso_locations:
+        if HTTP_REDIRECT in provider.sign_on_locations:
             return HttpResponseRedirect(sent.redirect_url(next_path))
         return _post_form(request, sent, next_path)
 

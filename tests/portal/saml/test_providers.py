@@ -19,7 +19,7 @@ from lxml import etree
 from portal.demo.idp import Keys, Response, create_keys, metadata
 from portal.saml import metadata as saml_metadata
 from portal.saml import providers, sources
-from portal.saml.metadata import MetadataError, parse
+from portal.saml.metadata import LogoutLocation, MetadataError, parse
 from portal.saml.names import DS, HTTP_POST, HTTP_REDIRECT, MD
 from tests.portal.saml.conftest import ISSUER, SSO, Browser
 
@@ -42,9 +42,31 @@ def test_what_sign_on_needs_is_read(keys: Keys) -> None:
     (found,) = parse(metadata(ISSUER, SSO, [keys.certificate_pem]))
 
     assert found.entity_id == ISSUER
-    assert found.sso_locations == {HTTP_REDIRECT: SSO, HTTP_POST: SSO}
+    assert found.sign_on_locations == {HTTP_REDIRECT: SSO, HTTP_POST: SSO}
     assert found.certificates == (keys.certificate,)
     assert found.valid_until is None
+    assert found.logout_locations == {}
+
+
+def test_where_logout_messages_go(keys: Keys) -> None:
+    def change(root: etree._Element) -> None:
+        role = _find(root, "IDPSSODescriptor")
+        for binding, location, response in (
+            (HTTP_REDIRECT, "https://idp.example.com/slo", "https://idp.example.com/slo/done"),
+            (HTTP_REDIRECT, "https://idp.example.com/second", ""),
+            (HTTP_POST, "https://idp.example.com/slo-post", "javascript:alert(1)"),
+            ("urn:oasis:names:tc:SAML:2.0:bindings:SOAP", "https://idp.example.com/soap", ""),
+        ):
+            etree.SubElement(
+                role,
+                f"{MD}SingleLogoutService",
+                {"Binding": binding, "Location": location, "ResponseLocation": response},
+            )
+
+    assert parse(_changed(keys, change))[0].logout_locations == {
+        HTTP_REDIRECT: LogoutLocation("https://idp.example.com/slo", "https://idp.example.com/slo/done"),
+        HTTP_POST: LogoutLocation("https://idp.example.com/slo-post", "https://idp.example.com/slo-post"),
+    }
 
 
 def test_several_providers_in_one_file(keys: Keys, other_keys: Keys) -> None:
@@ -113,7 +135,7 @@ def test_an_empty_name_id_format_does_not_matter(keys: Keys) -> None:
     "location", ["http://idp.example.com/sso", "javascript:alert(1)", "//idp.example.com", "https://", "http://[", ""]
 )
 def test_people_are_sent_to_https_only(keys: Keys, location: str) -> None:
-    assert parse(metadata(ISSUER, location, [keys.certificate_pem]))[0].sso_locations == {}
+    assert parse(metadata(ISSUER, location, [keys.certificate_pem]))[0].sign_on_locations == {}
 
 
 @pytest.mark.parametrize(
