@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from portal.saml.causes import Cause, Refused
-from portal.saml.names import EMAIL_FALLBACKS, GROUPS_OVERAGE, NAME_FALLBACKS, SAML, TRANSIENT, XSI
+from portal.saml.names import EMAIL_FALLBACKS, NAME_FALLBACKS, SAML, TRANSIENT, XSI
 from portal.saml.providers import AttributeNames
 from portal.saml.text import text_of
 
@@ -45,23 +45,23 @@ def read(assertion: etree._Element, names: AttributeNames) -> Identity:
     attributes = _Attributes(assertion)
     return Identity(
         subject=_subject(assertion, attributes.values(names.user)),
-        name=_first(attributes, (names.name, *NAME_FALLBACKS), MAX_NAME),
-        email=_first(attributes, (names.email, *EMAIL_FALLBACKS), MAX_EMAIL),
-        groups=_groups(attributes, names.groups),
+        name=_first(attributes, (*names.name, *NAME_FALLBACKS), MAX_NAME),
+        email=_first(attributes, (*names.email, *EMAIL_FALLBACKS), MAX_EMAIL),
+        groups=_groups(attributes, names),
         teams=_usable(attributes.values(names.team), MAX_TEAM, "team"),
     )
 
 
 class _Attributes:
-    """The values of an assertion's attributes, by Name or FriendlyName; several elements of one name add up."""
+    """The values of an assertion's attributes, by Name, else FriendlyName; several elements of one name add up."""
 
     def __init__(self, assertion: etree._Element) -> None:
         self._elements = assertion.findall(f"{SAML}AttributeStatement/{SAML}Attribute")
 
-    def values(self, name: str) -> list[str] | None:
-        """Return the values under a name, None when there is no such attribute; blank values are kept."""
-        found = [each for each in self._elements if name and name in {each.get("Name"), each.get("FriendlyName")}]
-        if not found:
+    def values(self, names: Iterable[str]) -> list[str] | None:
+        """Return the values under the first of these names that there is, None when there is none; keep blank ones."""
+        found = next((elements for name in names if (elements := self._called(name))), None)
+        if found is None:
             return None
         return [
             text_of(value)
@@ -70,9 +70,16 @@ class _Attributes:
             if value.get(f"{XSI}nil") not in {"true", "1"}
         ]
 
-    def has(self, names: frozenset[str]) -> bool:
+    def has(self, names: Iterable[str]) -> bool:
         """Whether an attribute has one of these names."""
-        return any(each.get("Name", "") in names for each in self._elements)
+        return any(self._called(name) for name in names)
+
+    def _called(self, name: str) -> list[etree._Element]:
+        for kind in ("Name", "FriendlyName"):
+            found = [each for each in self._elements if name and each.get(kind, "").strip() == name]
+            if found:
+                return found
+        return []
 
 
 def _subject(assertion: etree._Element, values: list[str] | None) -> str:
@@ -109,18 +116,18 @@ def _has_invisible(text: str) -> bool:
 def _first(attributes: _Attributes, names: Iterable[str], length: int) -> str | None:
     """Return the first value under the first of these names that has one, made fit to be shown."""
     for name in names:
-        for value in attributes.values(name) or ():
+        for value in attributes.values([name]) or ():
             shown = "".join(each for each in value if not _has_invisible(each))[:length].strip()
             if shown:
                 return shown
     return None
 
 
-def _groups(attributes: _Attributes, name: str) -> frozenset[str] | None:
-    if attributes.has(GROUPS_OVERAGE):
+def _groups(attributes: _Attributes, names: AttributeNames) -> frozenset[str] | None:
+    if attributes.has(names.unknown_groups):
         # Too many groups to list: not "none", but unknown.
         return None
-    return _usable(attributes.values(name), MAX_GROUP, "group")
+    return _usable(attributes.values(names.groups), MAX_GROUP, "group")
 
 
 def _usable(values: list[str] | None, length: int, kind: str) -> frozenset[str] | None:

@@ -26,10 +26,3 @@ NAME_FALLBACKS = (
     "displayName",
     "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
 )
-# Entra ID sends this instead of the groups when somebody is in too many.
-GROUPS_OVERAGE = frozenset(
-    {
-        "http://schemas.microsoft.com/claims/groups.link",
-        "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups.link",
-    }
-)

@@ -9,19 +9,24 @@ from cryptography import x509
 from django.conf import settings
 
 from portal.saml.metadata import IdpMetadata, LogoutLocation, MetadataError, is_expired
+from portal.saml.presets import PRESETS
 from portal.saml.sources import Source, source_for
 from teams.models import DEFAULT_REALM
 
 
 @dataclass(frozen=True)
 class AttributeNames:
-    """What one provider calls the attributes that sign-on reads."""
+    """What one provider calls the attributes that sign-on reads; of several names the first that is there counts.
 
-    user: str
-    team: str
-    groups: str
-    email: str
-    name: str
+    An attribute called one of `unknown_groups` says that the groups are not told.
+    """
+
+    user: tuple[str, ...]
+    team: tuple[str, ...]
+    groups: tuple[str, ...]
+    email: tuple[str, ...]
+    name: tuple[str, ...]
+    unknown_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,12 @@ def _with_terms(known: IdpMetadata) -> Provider:
         valid_until=known.valid_until,
         realm=DEFAULT_REALM,
         attributes=AttributeNames(
-            user=settings.SAML_ATTRIBUTE_USER,
-            team=settings.SAML_ATTRIBUTE_TEAM,
-            groups=settings.SAML_ATTRIBUTE_GROUPS,
-            email=settings.SAML_ATTRIBUTE_EMAIL,
-            name=settings.SAML_ATTRIBUTE_NAME,
+            user=(settings.SAML_ATTRIBUTE_USER,),
+            team=(settings.SAML_ATTRIBUTE_TEAM,),
+            groups=(settings.SAML_ATTRIBUTE_GROUPS,),
+            email=(settings.SAML_ATTRIBUTE_EMAIL,),
+            name=(settings.SAML_ATTRIBUTE_NAME,),
+            unknown_groups=PRESETS["generic"].unknown_groups,
         ),
         allow_unsolicited=settings.SAML_ALLOW_UNSOLICITED,
     )
