@@ -56,18 +56,18 @@ def test_the_page_tells_why_a_person_has_access(alice: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("q=USER1", ["user1"]),
-        ("q=ann", ["user1"]),
-        ("q=two@example", ["user2"]),
-        ("role__exact=auditor", ["user2"]),
-        ("is_active__exact=0", ["user3"]),
+        ("q=PERSON1", ["person1"]),
+        ("q=ann", ["person1"]),
+        ("q=two@example", ["person2"]),
+        ("role__exact=auditor", ["person2"]),
+        ("is_active__exact=0", ["person3"]),
         ("q=nobody-at-all", []),
     ],
 )
 def test_people_are_found(alice: Client, query: str, found: list[str]) -> None:
-    make_user("user1", name="Ann Example", email="")
-    make_user("user2", name="", email="two@example.com", role=User.Role.AUDITOR)
-    make_user("user3", name="", email="", is_active=False)
+    make_user("person1", name="Ann Example", email="")
+    make_user("person2", name="", email="two@example.com", role=User.Role.AUDITOR)
+    make_user("person3", name="", email="", is_active=False)
     response = alice.get(f"{LIST}?{query}")
     assert [user.username for user in response.context["cl"].result_list] == found
 
