@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
+from portal.demo.services import start_redis
 from provisioning.models import Profile
 from teams.models import AuditEvent
 from tests.factories import make_account, make_domain, make_team
@@ -37,7 +38,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 class Processes:
     """Celery processes that work on the test's own database."""
 
-    def __init__(self, aws_url: str, log: Path) -> None:
+    def __init__(self, aws_url: str, log: Path, **environment: str) -> None:
         self._running: list[subprocess.Popen[bytes]] = []
         self._log = log
         base, _, query = os.environ["DATABASE_URL"].partition("?")
@@ -46,6 +47,7 @@ class Processes:
             "DATABASE_URL": f"{base.rpartition('/')[0]}/{connection.settings_dict['NAME']}?{query}",
             "AWS_ENDPOINT_URL": aws_url,
             "WORKER_CONCURRENCY": "4",
+            **environment,
         }
 
     def start(self, kind: str) -> "subprocess.Popen[bytes]":
@@ -103,3 +105,23 @@ def test_a_killed_worker_and_an_emptied_redis_lose_nothing(
     response = client.post("/teams/team1/open/")
     assert response.status_code == 303
     assert response["Location"].startswith(aws.url)
+
+
+def test_workers_go_on_when_redis_comes_back(aws: Any, idp: IdentityProvider, tmp_path: Path, client: Client) -> None:
+    domain = make_domain(make_account(account_id=aws.state.home_account), domain_id="d-demo0studio1")
+    make_team("team1", domain=domain, saml_id="Team1")
+    broker = start_redis(tmp_path)
+    processes = Processes(aws.url, tmp_path / "celery.log", REDIS_URL=broker.url)
+    try:
+        processes.start("worker")
+        processes.start("beat")
+        # The web process hints through another Redis, so that only the sweep can find these rows.
+        idp.sign_on(client, "user1", teamid=["Team1"])
+        wait_until(lambda: Profile.objects.filter(state=Profile.State.READY).count() == 1)
+        broker.stop()
+        idp.sign_on(Client(), "user2", teamid=["Team1"])
+        broker = start_redis(tmp_path, port=int(broker.url.rpartition(":")[2].partition("/")[0]))
+        wait_until(lambda: Profile.objects.filter(state=Profile.State.READY).count() == 2)
+    finally:
+        processes.kill_all()
+        broker.stop()
