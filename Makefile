@@ -4,7 +4,7 @@ BIN = .venv/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header
 
-.PHONY: demo demo-reset test lint lock screenshots venv
+.PHONY: bench demo demo-reset test lint lock screenshots venv
 
 demo: venv
 	@$(BIN)/python -m portal.demo
@@ -16,6 +16,10 @@ demo-reset: venv
 test: venv
 	@.ci/browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What sign-on, launches and hostile messages cost; `make bench ARGS="launch"` measures a part. See docs/performance.md.
+bench: venv
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""What sign-on, launches and hostile messages cost: `make bench`. Nothing here passes or fails."""
