@@ -343,6 +343,84 @@ class Membership(models.Model):
         return f"{self.user} in {self.team} by {self.source}"
 
 
+class IdentityProvider(models.Model):
+    """An identity provider whose assertions are taken, on which terms, and the last good copy of its metadata.
+
+    `seeded` rows were named by SAML_IDP_METADATA, which stays in charge of their metadata. `certificates` holds the
+    SHA-256 fingerprint and the end of each signing certificate, `certificates_until` the latest of these ends.
+    """
+
+    class Flavour(models.TextChoices):
+        GENERIC = "generic", "any other"
+        IDENTITY_CENTER = "identity-center", "IAM Identity Center"
+        OKTA = "okta", "Okta"
+        ENTRA = "entra", "Microsoft Entra ID"
+        KEYCLOAK = "keycloak", "Keycloak"
+        AUTH0 = "auth0", "Auth0"
+
+    name = models.CharField(max_length=128, help_text="What people choose by, where there are several.")
+    entity_id = models.CharField("entity id", max_length=1024, unique=True)
+    realm = models.CharField(
+        max_length=64,
+        default=DEFAULT_REALM,
+        validators=[slug_validator],
+        help_text="Providers of one realm name the same people by the same subjects; realms never share people.",
+    )
+    flavour = models.CharField(
+        "kind",
+        max_length=16,
+        choices=Flavour.choices,
+        default=Flavour.GENERIC,
+        help_text="Decides the attribute names that are left empty below.",
+    )
+    metadata = models.TextField(editable=False)
+    metadata_url = models.CharField("metadata URL", max_length=2048, blank=True)
+    attribute_user = models.CharField("user attribute", max_length=256, blank=True)
+    attribute_team = models.CharField("team attribute", max_length=256, blank=True)
+    attribute_groups = models.CharField("groups attribute", max_length=256, blank=True)
+    attribute_email = models.CharField("mail attribute", max_length=256, blank=True)
+    attribute_name = models.CharField("name attribute", max_length=256, blank=True)
+    allow_unsolicited = models.BooleanField(
+        "sign-on may start there",
+        default=False,
+        help_text="Takes assertions that nobody asked for here. Leave it off where the provider can start at our page.",
+    )
+    only_team = models.ForeignKey(
+        Team,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="identity_providers",
+        help_text="The one team that this provider may speak for: no groups, no portal roles, no other team.",
+    )
+    gives_roles = models.BooleanField(
+        "gives portal roles",
+        default=False,
+        help_text="Whether its groups may make people portal admins and auditors.",
+    )
+    is_active = models.BooleanField("active", default=True, help_text="Nobody signs on through an inactive provider.")
+    seeded = models.BooleanField("from SAML_IDP_METADATA", default=False, editable=False)
+    refreshed_at = models.DateTimeField("last refreshed", null=True, blank=True, editable=False)
+    tried_at = models.DateTimeField(null=True, blank=True, editable=False)
+    refresh_error = models.CharField("last refresh error", max_length=500, blank=True, editable=False)
+    valid_until = models.DateTimeField(null=True, blank=True, editable=False)
+    certificates = models.JSONField(default=list, editable=False)
+    certificates_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("name", "pk")
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(only_team__isnull=True) | models.Q(gives_roles=False),
+                name="identity_provider_one_team_no_roles",
+                violation_error_message="A provider that speaks for one team only gives no portal roles.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class AuditEvent(models.Model):
     """One line of the log. Strings only, so that history outlives what it tells of; the database refuses changes."""
 
@@ -370,6 +448,7 @@ class AuditEvent(models.Model):
         CHANGED = "changed", "changed in the admin"
         DELETED = "deleted", "deleted in the admin"
         IMPORTED = "imported", "imported from a file"
+        METADATA_REFRESHED = "metadata_refreshed", "metadata refreshed"
 
     at = models.DateTimeField(default=timezone.now, editable=False)
     action = models.CharField(max_length=32, choices=Action.choices)

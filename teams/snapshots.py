@@ -1,11 +1,13 @@
 """What the audit log says about an edited row: its name, and its values before and after."""
 
+import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 
-from teams.models import AwsAccount, Domain, RoleMapping, Team, TeamTag, User
+from teams.models import AwsAccount, Domain, IdentityProvider, RoleMapping, Team, TeamTag, User
 
 Snapshot = dict[str, Any]
 
@@ -23,6 +25,8 @@ def name(row: models.Model) -> str:
             return f"{row.group} → {row.team.slug}"
         case User():
             return row.username
+        case IdentityProvider():
+            return row.entity_id
         case TeamTag():
             return row.key
         case _:
@@ -50,8 +54,11 @@ def take(row: models.Model) -> Snapshot:
         if isinstance(field, models.ForeignKey):
             other = getattr(row, field.name)
             values[field.name] = None if other is None else name(other)
+        elif field.name in _LONG:
+            values[field.name] = f"SHA-256 {hashlib.sha256(str(getattr(row, field.name)).encode()).hexdigest()}"
         else:
-            values[field.name] = field.value_from_object(row)
+            value = field.value_from_object(row)
+            values[field.name] = value.isoformat() if isinstance(value, datetime) else value
     if isinstance(row, Team):
         values["tags"] = dict(row.tags.values_list("key", "value"))
     return values
@@ -75,5 +82,7 @@ def only(changes: dict[str, Snapshot], names: Iterable[str]) -> dict[str, Snapsh
     return part if any(part.values()) else {}
 
 
-# Never in the log, whatever else is.
-_PRIVATE = frozenset({"password", "session_epoch", "last_login", "created_at"})
+# Never in the log, whatever else is; when something was last looked at is no change to it.
+_PRIVATE = frozenset({"password", "session_epoch", "last_login", "created_at", "refreshed_at", "tried_at"})
+# In the log as a digest: metadata are long, and their certificates and dates are fields of their own.
+_LONG = frozenset({"metadata"})
