@@ -3,15 +3,17 @@
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.auth.models import Group as AuthGroup
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 
-from portal import admin_status
+from portal import admin_status, passwords
 from teams import audit
 from teams.models import AuditEvent, User
 
@@ -54,14 +56,34 @@ class PortalAdminSite(AdminSite):
         return guarded
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Show the form for local accounts next to the way to the identity provider; every attempt is audited."""
+        """Show the way to the identity provider, and the form for local accounts where passwords are switched on."""
+        context = {"password_login": settings.ADMIN_PASSWORD_LOGIN, **(extra_context or {})}
         if request.method != "POST":
             if request.user.is_authenticated and not self.has_permission(request):
                 return self._no_access(request)
-            return super().login(request, extra_context)
+            return super().login(request, context)
+        if not settings.ADMIN_PASSWORD_LOGIN:
+            # Nothing of the form is read, nothing is written: there is nothing to guess here.
+            return self._sign_on_page(request, HTTPStatus.FORBIDDEN, "Passwords are switched off.")
+        return self._password_login(request, context)
+
+    def _password_login(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        """Try a name and a password within the limits; every attempt within them is audited."""
         username = request.POST.get("username", "")
+        attempt = passwords.Attempt(username, audit.current().address)
+        try:
+            within = attempt.begin()
+        except passwords.UnavailableError:
+            return self._sign_on_page(
+                request, HTTPStatus.SERVICE_UNAVAILABLE, "Passwords cannot be tried at the moment. Try again later."
+            )
+        if not within:
+            attempt.record_locked()
+            return self._sign_on_page(
+                request, HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords. Try again in a quarter of an hour."
+            )
         with transaction.atomic():
-            response = super().login(request, extra_context)
+            response = super().login(request, context)
             signed_on = response.status_code == HTTPStatus.FOUND
             audit.record(
                 AuditEvent.Action.SIGN_ON,
@@ -71,6 +93,14 @@ class PortalAdminSite(AdminSite):
                 reason="" if signed_on else "wrong name or password of a local account, or no role in the portal",
                 data={"by": "local account"},
             )
+        if signed_on:
+            attempt.succeeded()
+        return response
+
+    def _sign_on_page(self, request: HttpRequest, status: HTTPStatus, fault: str) -> HttpResponse:
+        context = {**self.each_context(request), "title": "Sign on", "fault": fault, "next": reverse("admin:index")}
+        response = TemplateResponse(request, "admin/login.html", context, status=status)
+        add_never_cache_headers(response)
         return response
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -3,10 +3,12 @@
 import ipaddress
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from portal import sessions
 from teams import audit
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -35,6 +37,41 @@ class ActorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with audit.context(actor=lambda: request.user.get_username()):
             return self.get_response(request)
+
+
+class SessionUseMiddleware:
+    """Notes that a session is in use, which keeps it from ending for want of use.
+
+    A page that asks by itself is nobody's use: neither an htmx poll (htmx does nothing else here) nor the progress
+    page, which refreshes itself where there is no JavaScript.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        page = request.resolver_match.view_name if request.resolver_match else ""
+        by_itself = bool(request.headers.get("HX-Request")) or page == "progress"
+        # A session that no view looked at is not loaded for this.
+        if request.session.accessed and not by_itself and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            sessions.note_use(request.session)
+        return response
+
+
+def client_network(address: str | None) -> str:
+    """Return what counts as one neighbour for rate limits: an IPv4 address, or the /64 that an IPv6 address is from.
+
+    Whoever has one IPv6 address commonly has all 2^64 of its network. Callers without an address share one name.
+    """
+    if address is None:
+        return "unknown"
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def client_address(request: HttpRequest) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 
@@ -60,6 +61,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.middleware.SessionUseMiddleware",
     "portal.middleware.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -104,7 +106,7 @@ REDIS_URL = env.str("REDIS_URL", default="")
 _REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "portal.caching.RedisCache",
         "LOCATION": REDIS_URL or "redis://127.0.0.1:6379/0",
         "KEY_PREFIX": "portal",
         "OPTIONS": _REDIS_TIMEOUTS,
@@ -115,6 +117,8 @@ CACHES = {
 
 SESSION_ENGINE = "portal.sessions"
 SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", default=12 * 3600)
+# How long a session may go unused, in seconds; 0 switches the limit off.
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=4 * 3600)
 SESSION_COOKIE_NAME = "portal_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -177,13 +181,28 @@ SAML_ATTRIBUTE_EMAIL = env.str("SAML_ATTRIBUTE_EMAIL", default="email")
 SAML_ATTRIBUTE_NAME = env.str("SAML_ATTRIBUTE_NAME", default="name")
 SAML_ALLOW_UNSOLICITED = env.bool("SAML_ALLOW_UNSOLICITED", default=True)
 SAML_MAX_MESSAGE_BYTES = env.int("SAML_MAX_MESSAGE_BYTES", default=256 * 1024)
+# Refused messages of one address a minute, of those that no known key signed, above which less work is done for them.
+SAML_REFUSALS_PER_MINUTE = env.int("SAML_REFUSALS_PER_MINUTE", default=300)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# The portal's own key, as PEM files: it signs requests, opens encrypted assertions and makes single logout possible.
+SAML_SP_KEY = env.str("SAML_SP_KEY", default="")
+SAML_SP_CERTIFICATE = env.str("SAML_SP_CERTIFICATE", default="")
+SAML_SP_KEY_NEXT = env.str("SAML_SP_KEY_NEXT", default="")
+SAML_SP_CERTIFICATE_NEXT = env.str("SAML_SP_CERTIFICATE_NEXT", default="")
+SAML_SIGN_REQUESTS = env.bool("SAML_SIGN_REQUESTS", default=True)
+SAML_CONTACT_TECHNICAL = env.str("SAML_CONTACT_TECHNICAL", default="")
+SAML_ORGANIZATION = env.str("SAML_ORGANIZATION", default="")
 
 # Members of these groups of the identity provider get the built-in roles at sign-on.
 PORTAL_ADMIN_GROUPS = env.list("PORTAL_ADMIN_GROUPS", default=[])
 PORTAL_AUDITOR_GROUPS = env.list("PORTAL_AUDITOR_GROUPS", default=[])
 
-AUTHENTICATION_BACKENDS = ["portal.saml.backend.SamlBackend", "django.contrib.auth.backends.ModelBackend"]
+# Whether local accounts may sign on to the admin with a password; `manage.py breakglass` works without.
+ADMIN_PASSWORD_LOGIN = env.bool("ADMIN_PASSWORD_LOGIN", default=False)
+AUTHENTICATION_BACKENDS = ["portal.saml.backend.SamlBackend", "portal.breakglass.BreakGlassBackend"]
+if ADMIN_PASSWORD_LOGIN:
+    AUTHENTICATION_BACKENDS.append("django.contrib.auth.backends.ModelBackend")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -218,6 +237,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "provisioning.tasks.sweep", "schedule": 10.0, "options": {"expires": 30}},
     "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
+    "clear_sessions": {"task": "portal.tasks.clear_sessions", "schedule": crontab(hour="3", minute="17")},
 }
 
 # --- Static files ---------------------------------------------------------------------------------------------------

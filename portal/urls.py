@@ -9,7 +9,10 @@ urlpatterns = [
     path("", views.landing, name="landing"),
     path("teams/<slug:slug>/open/", views.open_studio, name="open"),
     path("teams/<slug:slug>/progress/", views.progress, name="progress"),
+    path("t/<slug:slug>/", views.team_link, name="team"),
     path("logout/", views.sign_out, name="logout"),
+    path("logout/everywhere/", views.sign_out_everywhere, name="logout_everywhere"),
+    path("breakglass/", views.breakglass, name="breakglass"),
     path("saml2/", include("portal.saml.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -17,10 +17,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from portal import breakglass as emergency
+from portal import throttle
 from provisioning import launch, profiles
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
-from teams import access, audit
+from teams import access, audit, users
 from teams.models import AuditEvent, Team, User
 
 logger = logging.getLogger(__name__)
@@ -145,6 +147,19 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     return response
 
 
+@require_safe
+@signed_on
+def team_link(request: HttpRequest, user: User, slug: str) -> HttpResponse:
+    """The address of a team that people keep: a page that posts the launch by itself, once, or by its button.
+
+    404 for a team that is not this person's, whether it exists or not.
+    """
+    found = access.find(user, slug)
+    if found is None:
+        raise Http404
+    return render(request, "portal/team_link.html", {"person": user, "team": found.team})
+
+
 def _launch_failed(request: HttpRequest, target: launch.Target, error: AwsError) -> HttpResponse:
     reference = audit.current().request_id[:12]
     logger.warning("Launch of %s failed: %s: %s", target.profile_name, error.code, error.message)
@@ -211,6 +226,35 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         audit.record(AuditEvent.Action.SIGN_OUT, target=request.user.username)
     logout(request)
     return HttpResponseSeeOther(reverse("landing"))
+
+
+@require_http_methods(["POST"])
+@signed_on
+def sign_out_everywhere(request: HttpRequest, user: User) -> HttpResponse:
+    """End this person's sessions in every browser, this one included."""
+    users.end_sessions(user)
+    logout(request)
+    return HttpResponseSeeOther(reverse("landing"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def breakglass(request: HttpRequest) -> HttpResponse:
+    """The other end of `manage.py breakglass`: what follows a link only looks at it, the button uses it."""
+    token = request.POST.get("token", "") if request.method == "POST" else request.GET.get("token", "")
+    try:
+        if request.method == "POST":
+            emergency.sign_on(request, token)
+            return HttpResponseSeeOther(reverse("admin:index"))
+        ticket = emergency.look(token)
+    except emergency.RefusedError as refused:
+        logger.warning("A one-time sign-on was refused: %s", refused)
+        throttle.audit_now_and_then(
+            AuditEvent.Action.SIGN_ON, about=str(refused), reason=str(refused), data={"by": "one-time sign-on"}
+        )
+        message = f"{refused} Make a new one with manage.py breakglass."
+        return _error(HTTPStatus.FORBIDDEN, "You are not signed on", message)
+    return render(request, "portal/breakglass.html", {"ticket": ticket, "token": token})
 
 
 def _error(status: HTTPStatus, title: str, message: str, **more: str) -> HttpResponse:

@@ -4,8 +4,10 @@ import unicodedata
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
 
-from teams import audit
+from teams import audit, memberships
 from teams.models import AuditEvent, User
 
 # Control and format characters, halves of characters, line and paragraph separators: two names that look alike would be
@@ -22,18 +24,25 @@ def sign_on(*, realm: str, subject: str, name: str | None, email: str | None, gr
 
     `name` and `email` None keep what is on record. `groups` decides the portal role where PORTAL_ADMIN_GROUPS or
     PORTAL_AUDITOR_GROUPS is set; None says nothing. An inactive person is returned as they are: the caller refuses
-    them. Raises UnusableIdentityError for a realm or subject that is blank, too long or holds invisible characters.
+    them. Within a transaction, an active person's row is then locked behind the gate of `memberships`. Raises
+    UnusableIdentityError for a realm or subject that is blank, too long or holds invisible characters.
     """
     _require_usable("realm", realm, length=64)
     if "/" in realm:
         raise UnusableIdentityError("The realm has a slash in it.")
     _require_usable("subject", subject, length=256)
     profile = {"name": _clean_name(name), "email": _clean_email(email)}
-    user = _find(realm, subject) or _create(realm, subject, profile)
+    user = _touch(realm, subject, profile) or _find(realm, subject) or _create(realm, subject, profile)
     if user.is_active:
-        _update_profile(user, profile)
         _update_role(user, groups)
     return user
+
+
+def end_sessions(user: User) -> None:
+    """Sign this person out of every browser at once; audited with the actor of the context."""
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
+        audit.record(AuditEvent.Action.SIGN_OUT, target=user.username, reason="everywhere")
 
 
 def _require_usable(field: str, value: str, *, length: int) -> None:
@@ -65,6 +74,23 @@ def _clean_email(email: str | None) -> str | None:
     return None if len(email) > 320 or _has_unfit(email) or len(email.split()) > 1 else email
 
 
+# The gate first (see `teams.memberships`), then the row, whose lock lasts as long as the transaction.
+_TOUCH = """
+    WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%(gate)s))
+    UPDATE teams_user
+    SET last_login = %(now)s, name = coalesce(%(name)s, name), email = coalesce(%(email)s, email)
+    FROM gate
+    WHERE realm = %(realm)s AND subject = %(subject)s AND is_active
+    RETURNING teams_user.*
+"""
+
+
+def _touch(realm: str, subject: str, profile: dict[str, str | None]) -> User | None:
+    """Bring an active person up to date and return them, locked; None for an unknown or inactive one."""
+    said = {"gate": memberships.GATE, "now": timezone.now(), "realm": realm, "subject": subject, **profile}
+    return next(iter(User.objects.raw(_TOUCH, said)), None)
+
+
 def _find(realm: str, subject: str) -> User | None:
     return User.objects.filter(realm=realm, subject=subject).first()
 
@@ -74,19 +100,13 @@ def _create(realm: str, subject: str, profile: dict[str, str | None]) -> User:
     given = {field: value for field, value in profile.items() if value is not None}
     new = User(realm=realm, subject=subject, username=User.username_for(realm, subject), **given)
     new.set_unusable_password()
+    # Before the row that another browser may wait for.
+    memberships.share()
     User.objects.bulk_create([new], ignore_conflicts=True)
-    user = _find(realm, subject)
+    user = _touch(realm, subject, profile) or _find(realm, subject)
     if user is None:
         raise UnusableIdentityError("The user name belongs to somebody else, for instance to a local administrator.")
     return user
-
-
-def _update_profile(user: User, profile: dict[str, str | None]) -> None:
-    changed = {field: value for field, value in profile.items() if value is not None and value != getattr(user, field)}
-    if changed:
-        User.objects.filter(pk=user.pk).update(**changed)
-        for field, value in changed.items():
-            setattr(user, field, value)
 
 
 def _update_role(user: User, groups: frozenset[str] | None) -> None:

@@ -9,6 +9,7 @@ class Cause(StrEnum):
     """The check that refused; each value is used by one check only and has a test of its own."""
 
     # The form
+    TOO_MANY = "too_many"
     NO_MESSAGE = "no_message"
     FORM_TYPE = "form_type"
     TOO_LARGE = "too_large"
@@ -27,6 +28,10 @@ class Cause(StrEnum):
     STATUS = "status"
     VERSION = "version"
     ENCRYPTED = "encrypted"
+    NO_SP_KEY = "encrypted_but_saml_sp_key_is_not_set"
+    ENCRYPTION_SHAPE = "encryption_shape"
+    ENCRYPTION_ALGORITHM = "encryption_algorithm"
+    DECRYPTION = "decryption"
     ASSERTION_COUNT = "assertion_count"
     STRUCTURE = "structure"
     BAD_ID = "bad_id"
@@ -139,6 +144,12 @@ _UNAVAILABLE = Page(
 )
 
 _PAGES: dict[Cause, Page] = {
+    Cause.TOO_MANY: Page(
+        _TITLE,
+        "Too many messages that are no sign-on come from your network. Start again from the portal, or wait a minute: "
+        f"a real answer of your identity provider is still accepted. {_ADMINS}",
+        HTTPStatus.TOO_MANY_REQUESTS,
+    ),
     Cause.STATUS: Page(
         _TITLE,
         "The identity provider did not sign you on: it was cancelled, or you may not use this application. Try again, "
@@ -169,6 +180,10 @@ _PAGES: dict[Cause, Page] = {
             Cause.AUDIENCE,
             Cause.NO_AUDIENCE,
             Cause.ENCRYPTED,
+            Cause.NO_SP_KEY,
+            Cause.ENCRYPTION_SHAPE,
+            Cause.ENCRYPTION_ALGORITHM,
+            Cause.DECRYPTION,
             Cause.NOT_SIGNED,
             Cause.SIGNATURE_ALGORITHM,
             Cause.CERTIFICATE_EXPIRED,

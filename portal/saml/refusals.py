@@ -1,33 +1,45 @@
 """What happens when a sign-on is refused: a page, a log line and, within bounds, an audit row."""
 
 import logging
+from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import Error as DatabaseError
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from portal import throttle
+from portal.saml import flood
 from portal.saml.causes import Cause, Page, Refused, page
 from teams import audit
 from teams.models import AuditEvent
 
 logger = logging.getLogger(__name__)
 
-# Requests that nobody vouches for leave at most one row for each address and cause in this many seconds.
-ANONYMOUS_ROW_EVERY = 60
+# Stands in the page that is made once for all, where each refusal has its own.
+_REFERENCE = "000000000000"
 
 
 def answer(refused: Refused) -> HttpResponse:
-    """Log and audit a refusal and return its page; the database and the cache may both be down."""
+    """Log and audit a refusal and return its page; the database and the cache may both be down.
+
+    What nobody vouches for counts against its network, and leaves a row a minute for each network and cause.
+    """
     reference = audit.current().request_id[:12]
+    if refused.cause is Cause.TOO_MANY:
+        return _too_many(reference)
     logger.warning(
         "Sign-on refused: %s, issuer %s, reference %s", refused.cause.value, refused.issuer or "unknown", reference
     )
-    if refused.trusted or _first_this_minute(refused.cause):
-        _record(refused, reference)
+    reason = f"{refused.cause.value}, reference {reference}"
+    data = {"issuer": refused.issuer} if refused.issuer else {}
+    if refused.trusted:
+        _record(refused.subject, reason, data)
+    else:
+        flood.count()
+        throttle.audit_now_and_then(AuditEvent.Action.SIGN_ON, about=refused.cause.value, reason=reason, data=data)
     return error_page(page(refused.cause), reference)
 
 
@@ -57,23 +69,25 @@ def method_not_allowed(allowed: list[str]) -> HttpResponse:
     return response
 
 
-def _first_this_minute(cause: Cause) -> bool:
-    try:
-        return bool(cache.add(f"saml-refused:{audit.current().address}:{cause.value}", 1, timeout=ANONYMOUS_ROW_EVERY))
-    except Exception as error:  # noqa: BLE001  (no bound, no row)
-        logger.warning("An anonymous refusal is not audited: %s", type(error).__name__)
-        return False
+def _too_many(reference: str) -> HttpResponse:
+    body = _too_many_page().replace(_REFERENCE, reference)
+    return HttpResponse(body, status=HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": str(flood.WINDOW_SECONDS)})
 
 
-def _record(refused: Refused, reference: str) -> None:
+@lru_cache(maxsize=1)
+def _too_many_page() -> str:
+    return error_page(page(Cause.TOO_MANY), _REFERENCE).content.decode()
+
+
+def _record(subject: str, reason: str, data: dict[str, str]) -> None:
     try:
         audit.record(
             AuditEvent.Action.SIGN_ON,
             outcome=AuditEvent.Outcome.REFUSED,
             actor="anonymous",
-            target=refused.subject,
-            reason=f"{refused.cause.value}, reference {reference}",
-            data={"issuer": refused.issuer} if refused.issuer else {},
+            target=subject,
+            reason=reason,
+            data=data,
         )
     except DatabaseError as error:
         logger.error("A refusal could not be audited: %s", type(error).__name__)  # noqa: TRY400

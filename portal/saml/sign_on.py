@@ -4,14 +4,16 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth import login
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+from django.urls import reverse
 
 from portal.saml.causes import Cause, Refused
 from portal.saml.verify import Verified
-from teams import audit, memberships, users
+from teams import access, audit, memberships, users
 from teams.memberships import GroupRef, UserObservation
 from teams.models import AuditEvent, User
 
@@ -28,17 +30,40 @@ def sign_on(request: HttpRequest, verified: Verified) -> User:
     until = _session_end(verified)
     try:
         user = _record(verified, until)
-        # Django keeps the key when the same person signs on again; here every sign-on gets a new one.
-        request.session.flush()
-        login(request, user, backend=_BACKEND)
+        _begin_session(request, user, until)
     except users.UnusableIdentityError as error:
         logger.warning("The identity provider named somebody who cannot be stored: %s", error)
         raise _refused(Cause.SUBJECT_UNUSABLE, verified) from None
     except DatabaseError as error:
         logger.error("The sign-on could not be stored: %s", type(error).__name__)  # noqa: TRY400
         raise _refused(Cause.DATABASE_DOWN, verified) from None
-    request.session.set_expiry(max(1, int((until - datetime.now(UTC)).total_seconds())))
     return user
+
+
+def _begin_session(request: HttpRequest, user: User, until: datetime) -> None:
+    """Do what Django's `login` does, always under a new key, with one write of the session and none of the user."""
+    request.session.flush()
+    request.session[SESSION_KEY] = str(user.pk)
+    request.session[BACKEND_SESSION_KEY] = _BACKEND
+    request.session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    # A point in time, which does not move when the session is stored again.
+    request.session.set_expiry(until)
+    request.session.save()
+    request.user = user
+    rotate_token(request)
+
+
+def landing_path(user: User, verified: Verified) -> str:
+    """Return where somebody goes who did not say: on to the one team that the assertion names, or to all their teams.
+
+    A team that the assertion names but the person may not open does not count.
+    """
+    named = verified.identity.teams or frozenset()
+    if len(named) == 1:
+        for each in access.for_user(user):
+            if each.team.saml_id in named:
+                return reverse("team", args=[each.team.slug])
+    return reverse("landing")
 
 
 def _session_end(verified: Verified) -> datetime:
@@ -62,7 +87,8 @@ def _record(verified: Verified, until: datetime) -> User:
                 groups=None if who.groups is None else frozenset(GroupRef(external_id=group) for group in who.groups),
                 teams=who.teams,
                 valid_until=until,
-            )
+            ),
+            entered=True,
         )
         audit.record(AuditEvent.Action.SIGN_ON, target=user.username, data=_told(verified))
     return user

@@ -2,15 +2,20 @@
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
-from teams import audit, snapshots
+from teams import audit, snapshots, users
 from teams.admin.base import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.generic import ModelForm
 from teams.models import AuditEvent, Group, GroupMembership, Membership, User
 from teams.signals import send_access_changed
+
+# The name of the button on a person's page.
+SIGN_OUT = "_sign_out_everywhere"
 
 
 class MembershipInline(ReadOnlyInline):
@@ -79,6 +84,8 @@ class UserAdmin(AuditedAdmin):
         ("Access", {"fields": ("is_active", "role")}),
     )
     readonly_fields = ("username", "name", "email", "realm", "subject", "created_at")
+    actions = ("sign_out_everywhere",)
+    change_form_template = "admin/teams/user/change_form.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -91,6 +98,38 @@ class UserAdmin(AuditedAdmin):
         form = super().get_form(request, obj, change, **kwargs)
         form.editor = request.user  # type: ignore[attr-defined]
         return form
+
+    def has_sign_out_permission(self, request: HttpRequest) -> bool:
+        """Whether this person may sign others out: portal admins, not auditors."""
+        return isinstance(request.user, User) and request.user.has_perm("teams.change_user")
+
+    @admin.action(description="Sign out everywhere", permissions=["sign_out"])
+    def sign_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """End all sessions of the selected people, in every browser."""
+        people = list(queryset.order_by("pk"))
+        with transaction.atomic():
+            for user in people:
+                users.end_sessions(user)
+        text = f"{people[0].username} is" if len(people) == 1 else f"{len(people)} people are"
+        self.message_user(request, f"{text} signed out everywhere.", messages.SUCCESS)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show and save the form; its second button saves nothing and signs the person out."""
+        if request.method != "POST" or SIGN_OUT not in request.POST:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        if not self.has_sign_out_permission(request):
+            raise PermissionDenied
+        user = self.get_object(request, object_id or "")
+        if user is None:
+            raise Http404
+        self.sign_out_everywhere(request, User.objects.filter(pk=user.pk))
+        return HttpResponseRedirect(request.path)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save; a person who is switched off is signed off everywhere, and stays so when switched on again."""

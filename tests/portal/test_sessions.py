@@ -53,7 +53,7 @@ def test_a_disabled_user_is_signed_out_at_once(client: Client) -> None:
 
 def test_raising_the_epoch_ends_every_session(client: Client) -> None:
     user = make_user()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, backend="portal.saml.backend.SamlBackend")
     assert client.get("/").context["user"] == user
     user.session_epoch += 1
     user.save()

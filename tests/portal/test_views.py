@@ -59,7 +59,7 @@ def charlie() -> User:
 
 def signed_on(user: User) -> Client:
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user, backend="portal.saml.backend.SamlBackend")
     return client
 
 
@@ -188,7 +188,7 @@ class TestLaunch:
 
     def test_a_form_from_elsewhere_is_refused(self, alice: User, team: Team) -> None:
         browser = Client(enforce_csrf_checks=True)
-        browser.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+        browser.force_login(alice, backend="portal.saml.backend.SamlBackend")
         response = browser.post("/teams/team1/open/")
         assert response.status_code == 403
         assert b"try again" in response.content.lower()

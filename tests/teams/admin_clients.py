@@ -9,7 +9,7 @@ from django.test import Client
 from teams.models import AuditEvent, User
 from tests.factories import make_user
 
-LOCAL = "django.contrib.auth.backends.ModelBackend"
+LOCAL = "portal.saml.backend.SamlBackend"
 EVERYBODY = ("alice", "bob", "charlie", "anonymous")
 
 

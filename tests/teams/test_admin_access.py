@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from teams.models import AuditEvent, Group, Membership, User
 from tests.factories import make_mapping, make_team, make_user
@@ -106,11 +107,19 @@ def test_not_even_admins_change_what_is_to_read(kind: str) -> None:
     assert answer(client_of("alice"), address(kind, "change", row.pk), {"source": "me", "actor": "me"}) == 403
 
 
-def test_strangers_get_the_form_and_the_way_to_the_provider() -> None:
+def test_strangers_get_the_way_to_the_provider() -> None:
     response = Client().get("/admin/", follow=True)
     page = response.content.decode()
     assert response.status_code == 200
     assert 'href="/saml2/login/?next=%2Fadmin%2F"' in page
+    assert "Sign on with your company account" in page
+    assert 'name="password"' not in page
+    assert not inline(response)
+
+
+def test_strangers_get_the_form_where_passwords_are_switched_on(passwords: None) -> None:
+    response = Client().get("/admin/", follow=True)
+    page = response.content.decode()
     assert "Sign on with your company account" in page
     assert 'name="password"' in page
     assert not inline(response)
@@ -137,7 +146,14 @@ def test_a_person_who_was_switched_off_is_a_stranger() -> None:
     assert answer(client, "/admin/") == 302
 
 
-def test_a_local_account_signs_on_and_out() -> None:
+@pytest.fixture(name="passwords")
+def _passwords(settings: Settings) -> None:
+    """Switch the sign-on by password on."""
+    settings.ADMIN_PASSWORD_LOGIN = True
+    settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, "django.contrib.auth.backends.ModelBackend"]
+
+
+def test_a_local_account_signs_on_and_out(passwords: None) -> None:
     user = User.objects.create_superuser("root", "correct horse battery")
     client = Client(REMOTE_ADDR="192.0.2.7")
     wrong = client.post("/admin/login/", {"username": "root", "password": "wrong", "next": "/admin/"})
@@ -155,20 +171,20 @@ def test_a_local_account_signs_on_and_out() -> None:
     assert "correct horse" not in str([each.__dict__ for each in log])
 
 
-def test_signing_on_never_leads_to_another_site() -> None:
+def test_signing_on_never_leads_to_another_site(passwords: None) -> None:
     User.objects.create_superuser("root", "correct horse battery")
     data = {"username": "root", "password": "correct horse battery", "next": "https://evil.example/"}
     assert Client().post("/admin/login/", data)["Location"] == "/"
 
 
-def test_the_password_of_a_local_account_can_be_changed() -> None:
+def test_the_password_of_a_local_account_can_be_changed(passwords: None) -> None:
     User.objects.create_superuser("root", "correct horse battery")
     client = Client()
     client.login(username="root", password="correct horse battery")
     new = "new staple 99x"
-    passwords = {"old_password": "correct horse battery", "new_password1": new, "new_password2": new}
+    data = {"old_password": "correct horse battery", "new_password1": new, "new_password2": new}
     assert not inline(client.get("/admin/password_change/"))
-    assert client.post("/admin/password_change/", passwords).status_code == 302
+    assert client.post("/admin/password_change/", data).status_code == 302
     assert client.login(username="root", password=new)
     assert [each.reason for each in events(action=AuditEvent.Action.CHANGED)] == ["password changed"]
 

@@ -90,7 +90,7 @@ def test_a_role_is_given(
 def test_switching_somebody_off_ends_every_session_for_good(alice: Client) -> None:
     user = make_user("user1", role=User.Role.AUDITOR)
     browser = Client()
-    browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    browser.force_login(user, backend="portal.saml.backend.SamlBackend")
     assert browser.get("/admin/").status_code == 200
     assert alice.post(f"{LIST}{user.pk}/change/", sent(user)).status_code == 302
     assert browser.get("/admin/").status_code == 302
