@@ -1,0 +1,30 @@
+"""Identity providers of each flavour, set up in the portal by their own metadata."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from portal.demo.idp import Keys
+from portal.saml import registry
+from teams.models import IdentityProvider
+from tests.portal.saml.flavours import messages
+
+
+@pytest.fixture
+def set_up(keys: Keys) -> Callable[..., IdentityProvider]:
+    """Add a vendor's provider to the portal as an administrator does, with its metadata pasted and its preset."""
+
+    def make(flavour: str, **fields: Any) -> IdentityProvider:
+        defaults = {
+            "name": flavour,
+            "flavour": flavour,
+            "entity_id": messages.ISSUERS[flavour],
+            "metadata": messages.metadata(flavour, keys).decode(),
+            "allow_unsolicited": True,
+        }
+        row = IdentityProvider.objects.create(**defaults | fields)
+        registry.look_soon()
+        return row
+
+    return make
