@@ -154,6 +154,14 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
 
 
 @register(Tags.security)
+def check_own_keys(app_configs: Sequence[Any] | None = None, **_: Any) -> list[CheckMessage]:
+    """E012: a key of ours that cannot be used would be found out by people whose assertions cannot be opened."""
+    from portal.saml import keys
+
+    return [Error(message, hint=hint, id="portal.E012") for message, hint in keys.problems()]
+
+
+@register(Tags.security)
 def check_region(app_configs: Sequence[Any] | None = None, **_: Any) -> list[CheckMessage]:
     """W001: domains carry their own Region, but imports and STS need one."""
     if settings.AWS_REGION:

@@ -1,19 +1,22 @@
-"""pysaml2's part: our requests and our metadata, by one configuration and one client for the whole process.
+"""pysaml2's part: our requests for sign-on, by one configuration and one client for the whole process.
 
 Responses are not parsed by pysaml2, so the client holds nothing that changes: no identities, no metadata, no key.
 """
 
+import base64
 import sys
 import threading
 from dataclasses import dataclass
 
 from django.conf import settings
+from lxml import etree
 from saml2 import BINDING_HTTP_POST, samlp
 from saml2.client import Saml2Client
 from saml2.config import SPConfig
-from saml2.pack import http_redirect_message
 
+from portal.saml import keys, signing, sp_metadata
 from portal.saml.crypto import SignxmlBackend
+from portal.saml.envelope import safe_parser
 from portal.saml.verify import acs_url
 
 _lock = threading.Lock()
@@ -32,14 +35,30 @@ class AuthnRequest:
     location: str
 
     def redirect_url(self, next_path: str) -> str:
-        """Return the identity provider's address with the request in its query."""
-        sent = http_redirect_message(str(self.message), self.location, relay_state=self.relay_state(next_path))
-        return str(dict(sent["headers"])["Location"])
+        """Return the identity provider's address with the request in its query, signed where requests are."""
+        return signing.redirect_url(
+            self.location,
+            "SAMLRequest",
+            str(self.message).encode(),
+            relay_state=self.relay_state(next_path),
+            key=_signing_key(),
+        )
+
+    def form_value(self) -> str:
+        """Return the request as the form field of the POST binding carries it, signed where requests are."""
+        xml, key = str(self.message).encode(), _signing_key()
+        if key is not None:
+            xml = signing.enveloped(etree.fromstring(xml, safe_parser()), key)
+        return base64.b64encode(xml).decode()
 
     @staticmethod
     def relay_state(next_path: str) -> str:
         """Return the path as RelayState where it is short enough; the cookie knows it anyway."""
         return next_path if len(next_path.encode()) <= _MAX_RELAY_STATE else ""
+
+
+def _signing_key() -> keys.SpKey | None:
+    return keys.current() if sp_metadata.signs_requests() else None
 
 
 def client() -> Saml2Client:
@@ -54,7 +73,7 @@ def client() -> Saml2Client:
 
 
 def authn_request(location: str) -> AuthnRequest:
-    """Return a new, unsigned request that is to be answered at our assertion consumer service by POST."""
+    """Return a new request, not signed yet, that is to be answered at our assertion consumer service by POST."""
     request_id, message = client().create_authn_request(location, binding=BINDING_HTTP_POST, sign=False)
     return AuthnRequest(request_id=request_id, message=message, location=location)
 

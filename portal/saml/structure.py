@@ -5,7 +5,7 @@ and what passes is read again only from what the signature covers.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -18,9 +18,8 @@ from portal.saml.text import text_of
 
 _ID_NAMES = frozenset({"id", "assertionid", "responseid", "requestid"})
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,256}", re.ASCII)
-_RESPONSE_CHILDREN = frozenset(
-    {f"{SAML}Issuer", f"{DS}Signature", f"{SAMLP}Extensions", f"{SAMLP}Status", f"{SAML}Assertion"}
-)
+_ENCRYPTED = (f"{SAML}EncryptedAssertion", f"{SAML}EncryptedID", f"{SAML}EncryptedAttribute")
+_RESPONSE_CHILDREN = frozenset({f"{SAML}Issuer", f"{DS}Signature", f"{SAMLP}Extensions", f"{SAMLP}Status"})
 _ASSERTION_CHILDREN = frozenset(
     {f"{DS}Signature"}
     | {
@@ -49,23 +48,35 @@ class Signed:
 
 def check_response(root: etree._Element) -> etree._Element:
     """Return the one assertion of a successful response; refuse any other kind of document."""
+    check_envelope(root, f"{SAML}Assertion")
+    if sum(1 for _ in root.iter("{*}Assertion")) != 1:
+        raise Refused(Cause.ASSERTION_COUNT)
+    assertion = root.findall(f"{SAML}Assertion")[0]
+    check_assertion(assertion)
+    check_ids((root,), (root, assertion))
+    return assertion
+
+
+def check_envelope(root: etree._Element, assertion_tag: str) -> None:
+    """Refuse all but a successful response with one child of this tag, which is the assertion, plain or encrypted."""
     if root.tag != f"{SAMLP}Response":
         raise Refused(Cause.NOT_A_RESPONSE)
     if root.get("Version") != "2.0":
         raise Refused(Cause.VERSION)
     check_status(root)
-    if any(True for _ in root.iter(f"{SAML}EncryptedAssertion", f"{SAML}EncryptedID", f"{SAML}EncryptedAttribute")):
-        raise Refused(Cause.ENCRYPTED)
+    refuse_encrypted(root, but=assertion_tag)
     children = [child for child in root if isinstance(child.tag, str)]
-    assertions = [child for child in children if child.tag == f"{SAML}Assertion"]
-    if len(assertions) != 1 or sum(1 for _ in root.iter("{*}Assertion")) != 1 or _inner_responses(root):
+    if sum(child.tag == assertion_tag for child in children) != 1 or _inner_responses(root):
         raise Refused(Cause.ASSERTION_COUNT)
-    if any(child.tag not in _RESPONSE_CHILDREN for child in children):
+    if any(child.tag not in _RESPONSE_CHILDREN and child.tag != assertion_tag for child in children):
         raise Refused(Cause.STRUCTURE)
     _check_once(root, "Signature", "Extensions", "Status")
-    check_assertion(assertions[0])
-    _check_ids(root, assertions[0])
-    return assertions[0]
+
+
+def refuse_encrypted(root: etree._Element, *, but: str = "") -> None:
+    """Refuse encrypted parts of any kind but this one."""
+    if any(True for _ in root.iter(*(tag for tag in _ENCRYPTED if tag != but))):
+        raise Refused(Cause.ENCRYPTED)
 
 
 def check_status(root: etree._Element) -> None:
@@ -132,15 +143,16 @@ def _check_once(parent: etree._Element, *names: str) -> None:
             raise Refused(Cause.STRUCTURE)
 
 
-def _check_ids(root: etree._Element, assertion: etree._Element) -> None:
+def check_ids(trees: Iterable[etree._Element], named: Iterable[etree._Element]) -> None:
+    """Refuse an ID that two elements of the trees share, and an element of `named` without a plain one."""
     seen: set[str] = set()
-    for element in root.iter(etree.Element):
+    for element in (each for tree in trees for each in tree.iter(etree.Element)):
         for name, value in element.attrib.items():
             if str(name).rpartition("}")[2].lower() not in _ID_NAMES:
                 continue
             if value in seen:
                 raise Refused(Cause.DUPLICATE_ID)
             seen.add(str(value))
-    for element in (root, assertion):
+    for element in named:
         if not _ID.fullmatch(element.get("ID", "")):
             raise Refused(Cause.BAD_ID)

@@ -7,5 +7,5 @@ from portal.saml import views
 urlpatterns = [
     path("login/", views.LoginView.as_view(), name="saml2_login"),
     path("acs/", views.AssertionConsumerServiceView.as_view(), name="saml2_acs"),
-    path("metadata/", views.MetadataView.as_view(), name="saml2_metadata"),
+    path("metadata/", views.metadata, name="saml2_metadata"),
 ]

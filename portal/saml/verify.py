@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.conf import settings
 from lxml import etree
 
-from portal.saml import conditions, envelope, identity, replay, state, structure, times
+from portal.saml import conditions, encrypted, envelope, identity, replay, state, structure, times
 from portal.saml.causes import Cause, Refused
 from portal.saml.identity import Identity
 from portal.saml.providers import Provider, default_provider, provider_for
@@ -31,10 +31,16 @@ def verify(field: str, store: SamlStateStore) -> Verified:
     issuer, trusted, subject = "", False, ""
     try:
         root = envelope.parse(envelope.decode(field, settings.SAML_MAX_MESSAGE_BYTES))
-        assertion = structure.check_response(root)
-        provider = _provider(structure.issuer_of(root, assertion))
-        issuer = provider.entity_id
-        signed = structure.verify_signatures(root, assertion, provider.certificates)
+        if encrypted.is_sealed(root):
+            encrypted.check_response(root)
+            provider = _provider(encrypted.issuer_of(root))
+            issuer = provider.entity_id
+            signed = encrypted.open_response(root, provider.certificates)
+        else:
+            assertion = structure.check_response(root)
+            provider = _provider(structure.issuer_of(root, assertion))
+            issuer = provider.entity_id
+            signed = structure.verify_signatures(root, assertion, provider.certificates)
         trusted = True
         _check_signed_issuer(signed, issuer)
         now = datetime.now(UTC)

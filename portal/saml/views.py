@@ -13,13 +13,13 @@ from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from django.views.generic import View
 from djangosaml2 import views as djangosaml2
-from saml2.config import SPConfig
 
-from portal.saml import client, refusals, state
+from portal.saml import client, refusals, sp_metadata, state
 from portal.saml.causes import Cause, Refused
 from portal.saml.names import HTTP_POST, HTTP_REDIRECT
 from portal.saml.providers import Provider, default_provider, provider_for
@@ -91,7 +91,7 @@ class LoginView(djangosaml2.LoginView):  # type: ignore[misc]
 def _post_form(request: HttpRequest, sent: client.AuthnRequest, next_path: str) -> HttpResponse:
     context = {
         "location": sent.location,
-        "message": base64.b64encode(str(sent.message).encode()).decode(),
+        "message": sent.form_value(),
         "relay_state": sent.relay_state(next_path),
     }
     parts = urlsplit(sent.location)
@@ -159,9 +159,8 @@ def _field(request: HttpRequest) -> str:
     return found[0]
 
 
-class MetadataView(djangosaml2.MetadataView):  # type: ignore[misc]
-    """Tells identity providers our entity ID and where to send their answers."""
-
-    def get_sp_config(self, _request: HttpRequest) -> SPConfig:
-        """Return the process-wide configuration."""
-        return client.client().config
+@require_safe
+@cache_control(public=True, max_age=300)
+def metadata(_request: HttpRequest) -> HttpResponse:
+    """Tell identity providers our entity ID, our certificates and where to send their answers."""
+    return HttpResponse(sp_metadata.document(), content_type=sp_metadata.CONTENT_TYPE)
