@@ -1,6 +1,5 @@
 """Sign-on: our request, the identity provider's answer, our metadata: djangosaml2's views with checks of our own."""
 
-import base64
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,13 +18,12 @@ from django.views.decorators.http import require_safe
 from django.views.generic import View
 from djangosaml2 import views as djangosaml2
 
-from portal.saml import client, refusals, sp_metadata, state
+from portal.saml import choose, client, flood, refusals, sp_metadata, state
 from portal.saml.causes import Cause, Refused
 from portal.saml.names import HTTP_POST, HTTP_REDIRECT
-from portal.saml.providers import Provider, default_provider, provider_for
-from portal.saml.sign_on import sign_on
+from portal.saml.providers import Provider, default_provider, offered, provider_for
+from portal.saml.sign_on import landing_path, sign_on
 from portal.saml.state import Outstanding
-from portal.saml.verify import verify
 
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _HOME = "/"
@@ -61,10 +59,14 @@ class LoginView(djangosaml2.LoginView):  # type: ignore[misc]
     def get(self, request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
         """Answer with a redirect, or with a form where the provider only takes POST."""
         next_path = on_site_path(request.GET.get("next") or request.GET.get("RelayState") or _HOME)
-        if self.should_prevent_auth(request):
+        entity_id = request.GET.get("idp")
+        # Whoever names a provider wants what it says: with an application for each team, the second team's evidence.
+        if not entity_id and self.should_prevent_auth(request):
             return HttpResponseRedirect(next_path)
         try:
-            return self._send(request, self._provider(request.GET.get("idp")), next_path)
+            if not entity_id and len(several := offered()) > 1:
+                return choose.page(request, several, next_path)
+            return self._send(request, self._provider(entity_id), next_path)
         except Refused as refused:
             return refusals.answer(refused)
 
@@ -114,8 +116,8 @@ class AssertionConsumerServiceView(djangosaml2.AssertionConsumerServiceView):  #
         """Answer with a redirect into the portal under a new session, or with a refusal that leaves no session."""
         store: state.SamlStateStore = request.saml_session  # type: ignore[attr-defined]
         try:
-            verified = verify(_field(request), store)
-            sign_on(request, verified)
+            verified = flood.read(_field(request), store)
+            user = sign_on(request, verified)
         except Refused as refused:
             return refusals.answer(refused)
         asked = on_site_path(request.POST.get("RelayState", _HOME))
@@ -123,7 +125,7 @@ class AssertionConsumerServiceView(djangosaml2.AssertionConsumerServiceView):  #
             state.forget(store, verified.outstanding.request_id)
             # Some identity providers lose the RelayState; the cookie has not.
             asked = asked if asked != _HOME else on_site_path(verified.outstanding.next_path)
-        return HttpResponseRedirect(asked)
+        return HttpResponseRedirect(asked if asked != _HOME else landing_path(user, verified))
 
     def http_method_not_allowed(self, _request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
         """Answer 405 with a page: people come here by going back or by a bookmark."""

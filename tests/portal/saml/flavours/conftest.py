@@ -1,6 +1,6 @@
 """Identity providers of each flavour, set up in the portal by their own metadata."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from tests.portal.saml.flavours import messages
 
 
 @pytest.fixture
-def set_up(keys: Keys) -> Callable[..., IdentityProvider]:
+def set_up(keys: Keys) -> Iterator[Callable[..., IdentityProvider]]:
     """Add a vendor's provider to the portal as an administrator does, with its metadata pasted and its preset."""
 
     def make(flavour: str, **fields: Any) -> IdentityProvider:
@@ -27,4 +27,5 @@ def set_up(keys: Keys) -> Callable[..., IdentityProvider]:
         registry.look_soon()
         return row
 
-    return make
+    yield make
+    registry.forget()

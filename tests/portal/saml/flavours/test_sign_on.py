@@ -170,6 +170,19 @@ def test_applications_of_two_teams_are_one_person_with_both(set_up: SetUp, brows
     }
 
 
+def test_the_start_address_of_the_second_teams_application_works_for_whoever_is_signed_on(
+    set_up: SetUp, browser: Browser, bring: Bring
+) -> None:
+    set_up("identity-center")
+    bring("identity-center")
+
+    issuer = messages.ISSUERS["identity-center"]
+    started = browser.client.get("/saml2/login/", {"idp": issuer, "next": "/t/red/"})
+    assert started["Location"].startswith(f"{issuer}?SAMLRequest=")
+
+    assert browser.client.get("/saml2/login/", {"next": "/t/red/"})["Location"] == "/t/red/"
+
+
 def test_identity_center_without_mapped_attributes_names_people_by_the_subject(
     set_up: SetUp, browser: Browser, bring: Bring
 ) -> None:
