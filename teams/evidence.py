@@ -236,6 +236,7 @@ _RENAME = """
     RETURNING g.id
 """
 
+# Answers how many of the groups are on record.
 _STATE = """
     WITH wanted AS (
         SELECT id FROM teams_group WHERE source = %(source)s AND external_id = ANY(%(ids)s::text[])
@@ -250,9 +251,11 @@ _STATE = """
         SET valid_until = %(until)s, since = CASE WHEN gm.valid_until <= %(now)s THEN %(now)s ELSE gm.since END
         FROM have JOIN wanted ON wanted.id = have.group_id
         WHERE gm.id = have.id AND gm.valid_until IS DISTINCT FROM %(until)s
+    ), fresh AS (
+        INSERT INTO teams_groupmembership (user_id, group_id, since, valid_until)
+        SELECT %(user)s, wanted.id, %(now)s, %(until)s FROM wanted WHERE wanted.id NOT IN (SELECT group_id FROM have)
     )
-    INSERT INTO teams_groupmembership (user_id, group_id, since, valid_until)
-    SELECT %(user)s, wanted.id, %(now)s, %(until)s FROM wanted WHERE wanted.id NOT IN (SELECT group_id FROM have)
+    SELECT count(*) FROM wanted
 """
 
 
@@ -264,12 +267,14 @@ def state_groups(said: dict[str, Any], *, rename: bool) -> list[int]:
     """
     with connection.cursor() as cursor:
         renamed: list[int] = []
-        if said["ids"]:
-            cursor.execute(_NEW_GROUPS, said)
         if rename:
             cursor.execute(_RENAME, said)
             renamed = [group_id for (group_id,) in cursor.fetchall()]
         cursor.execute(_STATE, said)
+        if cursor.fetchone() != (len(said["ids"]),):
+            # Rarely is a group new; when one is, the statement is made again with it.
+            cursor.execute(_NEW_GROUPS, said)
+            cursor.execute(_STATE, said)
     return renamed
 
 

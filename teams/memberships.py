@@ -8,6 +8,7 @@ deadlocks.
 
 import logging
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from teams.signals import send_access_changed
 
 logger = logging.getLogger(__name__)
 
-_GATE = 0x7465616D73
+GATE = 0x7465616D73
 _TEXT = 256  # the columns of groups
 
 
@@ -63,18 +64,20 @@ def saml_source(realm: str) -> str:
     return "saml" if realm == DEFAULT_REALM else f"saml:{realm}"
 
 
-def apply(observation: UserObservation) -> Applied:
+def apply(observation: UserObservation, *, entered: bool = False) -> Applied:
     """Make the memberships of one user agree with what a source said, and clear away what has expired.
 
     Memberships and their audit rows commit together; `access_changed` follows when any evidence came or went. Groups
-    that no column can hold and unknown team ids are skipped and logged. Raises User.DoesNotExist for a user that was
-    deleted.
+    that no column can hold and unknown team ids are skipped and logged. `entered` says that the caller's transaction
+    is behind the gate with the user's row locked, as it is after `users.sign_on`. Raises User.DoesNotExist for a user
+    that was deleted.
     """
     groups = None if observation.groups is None else _usable(observation.groups)
     named = observation.teams or frozenset()
-    with transaction.atomic():
+    with nullcontext() if entered else transaction.atomic():
         renames = _renames(observation.source, groups)
-        _enter(observation.user, alone=renames)
+        if renames or not entered:
+            _enter(observation.user, alone=renames)
         if groups is not None:
             _state_groups(observation, groups, rename=renames)
         found = evidence.settle(
@@ -134,7 +137,13 @@ def hold() -> None:
     for the sign-on would wait for each other.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_GATE])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [GATE])
+
+
+def share() -> None:
+    """Enter the gate beside other statements about one user, until the current transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [GATE])
 
 
 def _enter(user: User, *, alone: bool) -> None:
@@ -146,7 +155,7 @@ def _enter(user: User, *, alone: bool) -> None:
             WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s))
             SELECT teams_user.id FROM gate, teams_user WHERE teams_user.id = %s FOR NO KEY UPDATE OF teams_user
             """,
-            [_GATE, user.pk],
+            [GATE, user.pk],
         )
         if cursor.fetchone() is None:
             raise User.DoesNotExist(f"There is no user {user.pk}.")

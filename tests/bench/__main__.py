@@ -5,11 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+import django
+
 # Starts PostgreSQL and Redis and sets the environment, as for the tests.
 import tests.environment  # noqa: F401
-
-import django  # noqa: E402, I001
-from tests.bench.sites import PORTAL, STOCK, Site, database, xmlsec1  # noqa: E402
+from tests.bench.sites import PORTAL, STOCK, Site, database, xmlsec1
 
 PARTS = ("sign-on", "launch", "hostile")
 
