@@ -22,6 +22,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Teams", "teams", ("teams.team", "teams.rolemapping")),
     ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
     ("People", "people", ("teams.user", "teams.membership", "teams.group")),
+    ("Sign-on", "sign-on", ("teams.identityprovider",)),
     ("Provisioning", "provisioning", ("provisioning.profile",)),
     ("Log", "log", ("teams.auditevent",)),
 )
@@ -142,7 +143,8 @@ class PortalAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""
-        return super().index(request, {"status": admin_status.read(), **(extra_context or {})})
+        told = {"status": admin_status.read(), "notices": admin_status.notices()}
+        return super().index(request, {**told, **(extra_context or {})})
 
     def app_index(self, *_: Any, **__: Any) -> HttpResponse:  # type: ignore[override]
         """The groups do not follow Django's apps, so that a page for each app has nothing to say."""

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from django.db.models import Count
 from django.urls import reverse
 
+from portal.saml import standing
+from portal.saml.standing import Standing
 from provisioning.models import Profile
 from teams import access
-from teams.models import Membership, Team
+from teams.models import IdentityProvider, Membership, Team
 
 LABELS: dict[str, str] = {
     Profile.State.WANTED: "profiles waiting",
@@ -28,6 +30,30 @@ class Figure:
     number: int
     url: str
     alarming: bool = False
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A warning with the page on which something can be done about it."""
+
+    text: str
+    url: str
+    alarming: bool
+
+
+def notices() -> list[Notice]:
+    """Return the warnings about identity providers, the worst first."""
+    found = standing.notices()
+    pages = {
+        entity_id: reverse("admin:teams_identityprovider_change", args=[pk])
+        for entity_id, pk in IdentityProvider.objects.filter(
+            entity_id__in={each.entity_id for each in found}
+        ).values_list("entity_id", "pk")
+    }
+    everything = reverse("admin:teams_identityprovider_changelist")
+    return [
+        Notice(each.text, pages.get(each.entity_id, everything), each.standing is Standing.EXPIRED) for each in found
+    ]
 
 
 def read() -> list[Figure]:

@@ -6,10 +6,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 
 from portal.middleware import GetResponse
+from portal.saml import standing
 
 
 class HealthMiddleware:
-    """Answers `GET /healthz`: 200 while PostgreSQL answers, 503 otherwise; Redis is reported, but may be missing."""
+    """Answers `GET /healthz`: 200 while PostgreSQL answers, 503 otherwise; the rest is reported only.
+
+    Redis may be missing. `identity_providers` is the worst of them: ok, expiring (within 30 days) or expired.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -19,7 +23,8 @@ class HealthMiddleware:
             return self.get_response(request)
         database, redis = _database_answers(), _redis_answers()
         words = {True: "ok", False: "unreachable"}
-        response = JsonResponse({"database": words[database], "redis": words[redis]}, status=200 if database else 503)
+        told = {"database": words[database], "redis": words[redis], "identity_providers": standing.overall().word}
+        response = JsonResponse(told, status=200 if database else 503)
         response["Cache-Control"] = "no-store"
         return response
 

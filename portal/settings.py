@@ -180,6 +180,8 @@ SAML_ATTRIBUTE_GROUPS = env.str("SAML_ATTRIBUTE_GROUPS", default="groups")
 SAML_ATTRIBUTE_EMAIL = env.str("SAML_ATTRIBUTE_EMAIL", default="email")
 SAML_ATTRIBUTE_NAME = env.str("SAML_ATTRIBUTE_NAME", default="name")
 SAML_ALLOW_UNSOLICITED = env.bool("SAML_ALLOW_UNSOLICITED", default=True)
+# Whether metadata may be fetched from loopback and private addresses, for identity providers inside.
+SAML_METADATA_ALLOW_PRIVATE = env.bool("SAML_METADATA_ALLOW_PRIVATE", default=False)
 SAML_MAX_MESSAGE_BYTES = env.int("SAML_MAX_MESSAGE_BYTES", default=256 * 1024)
 # Refused messages of one address a minute, of those that no known key signed, above which less work is done for them.
 SAML_REFUSALS_PER_MINUTE = env.int("SAML_REFUSALS_PER_MINUTE", default=300)
@@ -237,6 +239,12 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "provisioning.tasks.sweep", "schedule": 10.0, "options": {"expires": 30}},
     "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
+    # Which providers are due is in their rows: hourly, and every five minutes after a failure.
+    "refresh_identity_providers": {
+        "task": "portal.tasks.refresh_identity_providers",
+        "schedule": 300.0,
+        "options": {"expires": 240},
+    },
     "clear_sessions": {"task": "portal.tasks.clear_sessions", "schedule": crontab(hour="3", minute="17")},
 }
 

@@ -14,11 +14,13 @@ from django.db.backends.postgresql.base import DatabaseWrapper  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
 from portal.checks import require_valid_configuration  # noqa: E402
+from portal.saml import upkeep  # noqa: E402
 from provisioning.launch import warm_clients  # noqa: E402
 
 
 def _warm_up() -> None:
     _ = get_resolver().url_patterns
+    upkeep.seed()
     try:
         warm_clients()
     except DatabaseError as error:

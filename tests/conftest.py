@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
+from portal.saml import registry
 from tests.fixtures import IdentityProvider, identity_provider
 
 
@@ -18,6 +19,14 @@ def _empty_cache() -> Iterator[None]:
     """Give every test an empty Redis database."""
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_known_providers() -> Iterator[None]:
+    """Have no test remember the rows of identity providers of another."""
+    registry.forget()
+    yield
+    registry.forget()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -23,6 +23,10 @@ MAX_TEAM = 128
 
 # Control and format characters, surrogates, line and paragraph separators: none of them can be seen.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Of other categories and invisible as well: fillers, joiners and variation selectors.
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | frozenset(
+    map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Identity:
     """One person as the identity provider describes them.
 
     Everything but the subject is None when the assertion says nothing about it. A `groups` attribute without a value
-    is a statement: the person is in no group.
+    is a statement: the person is in no group. `ignored` names what the provider said beyond what it may.
     """
 
     subject: str
@@ -38,6 +42,7 @@ class Identity:
     email: str | None
     groups: frozenset[str] | None
     teams: frozenset[str] | None
+    ignored: tuple[str, ...] = ()
 
 
 def read(assertion: etree._Element, names: AttributeNames) -> Identity:
@@ -110,7 +115,7 @@ def _checked(subject: str) -> str:
 
 
 def _has_invisible(text: str) -> bool:
-    return any(unicodedata.category(character) in _INVISIBLE for character in text)
+    return any(unicodedata.category(character) in _INVISIBLE or character in _FILLERS for character in text)
 
 
 def _first(attributes: _Attributes, names: Iterable[str], length: int) -> str | None:

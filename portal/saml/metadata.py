@@ -19,6 +19,8 @@ from portal.saml.names import DS, HTTP_POST, HTTP_REDIRECT, MD, PROTOCOL
 # A federation's file may hold thousands of providers; one provider's is a few KB.
 MAX_BYTES = 4 * 1024 * 1024
 MAX_CERTIFICATES = 8
+# Characters in SAML, bytes here: an index holds it.
+MAX_ENTITY_ID = 1024
 MIN_RSA_BITS = 2048
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -66,6 +68,18 @@ def parse(data: bytes) -> tuple[IdpMetadata, ...]:
     return found
 
 
+def extract(data: bytes, entity_id: str) -> bytes:
+    """Return the descriptor of one provider out of parsed metadata, good for as long as what it was taken from."""
+    for entity in _root(data).iter(f"{MD}EntityDescriptor"):
+        if entity.get("entityID", "").strip() == entity_id and any(True for _ in _roles(entity)):
+            until = _valid_until(entity)
+            if until is not None:
+                entity.set("validUntil", until.isoformat().replace("+00:00", "Z"))
+            entity.tail = None
+            return etree.tostring(entity, encoding="utf-8")
+    raise MetadataError(f"The metadata do not describe {entity_id}.", "Check the entity ID.")
+
+
 def _root(data: bytes) -> etree._Element:
     hint = "Download the metadata again from the identity provider; do not edit them by hand."
     if len(data) > MAX_BYTES:
@@ -84,15 +98,20 @@ def _root(data: bytes) -> etree._Element:
 
 def _descriptors(root: etree._Element) -> Iterator[IdpMetadata]:
     for entity in root.iter(f"{MD}EntityDescriptor"):
-        for role in entity.findall(f"{MD}IDPSSODescriptor"):
-            if PROTOCOL in role.get("protocolSupportEnumeration", "").split():
-                yield _provider(entity, role)
-                break
+        for role in _roles(entity):
+            yield _provider(entity, role)
+            break
+
+
+def _roles(entity: etree._Element) -> Iterator[etree._Element]:
+    for role in entity.findall(f"{MD}IDPSSODescriptor"):
+        if PROTOCOL in role.get("protocolSupportEnumeration", "").split():
+            yield role
 
 
 def _provider(entity: etree._Element, role: etree._Element) -> IdpMetadata:
     entity_id = entity.get("entityID", "").strip()
-    if not entity_id or len(entity_id) > 1024:
+    if not entity_id or len(entity_id.encode()) > MAX_ENTITY_ID:
         raise MetadataError("An identity provider in the metadata has no entity ID.", "Download the metadata again.")
     sign_on = {binding: service.get("Location", "") for binding, service in _services(role, "SingleSignOnService")}
     return IdpMetadata(

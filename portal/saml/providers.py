@@ -1,32 +1,26 @@
-"""The identity providers whose assertions are taken, and on which terms."""
+"""The identity providers whose assertions are taken, and on which terms; reading them never waits for a network.
 
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+Rows decide. What SAML_IDP_METADATA names stays in charge of the metadata of its own rows, and stands in for them where
+there are none yet: before the first migration, or while the database does not answer.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from cryptography import x509
 from django.conf import settings
+from django.db import DatabaseError
 
+from portal.saml import registry, sources
+from portal.saml.causes import Cause, Refused
+from portal.saml.flavours import AttributeNames, preset
 from portal.saml.metadata import IdpMetadata, LogoutLocation, MetadataError, is_expired
-from portal.saml.presets import PRESETS
-from portal.saml.sources import Source, source_for
-from teams.models import DEFAULT_REALM
+from portal.saml.registry import Row
+from portal.saml.sources import Copy
+from teams.models import DEFAULT_REALM, IdentityProvider
 
-
-@dataclass(frozen=True)
-class AttributeNames:
-    """What one provider calls the attributes that sign-on reads; of several names the first that is there counts.
-
-    An attribute called one of `unknown_groups` says that the groups are not told.
-    """
-
-    user: tuple[str, ...]
-    team: tuple[str, ...]
-    groups: tuple[str, ...]
-    email: tuple[str, ...]
-    name: tuple[str, ...]
-    unknown_groups: tuple[str, ...] = ()
+__all__ = ["AttributeNames", "Provider", "active", "default_provider", "offered", "problems", "provider_for"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class Provider:
     """One identity provider and its terms.
 
     Providers of one realm name the same people by the same subjects. `only_team` is the SAML team id of the one team
-    that a provider may speak for, None where it may speak for all.
+    that a provider may speak for, None where it may speak for all; `label` is what people choose it by.
     """
 
     entity_id: str
@@ -46,7 +40,9 @@ class Provider:
     realm: str
     attributes: AttributeNames
     allow_unsolicited: bool
+    gives_roles: bool = True
     only_team: str | None = None
+    label: str = ""
 
     @property
     def expired(self) -> bool:
@@ -54,36 +50,47 @@ class Provider:
         return is_expired(self.valid_until)
 
 
-_lock = threading.Lock()
-_sources: dict[str, Source] = {}
-
-
 def provider_for(issuer: str) -> Provider | None:
-    """Return the provider with this entity id, expired or not, None for an unknown one; never waits for a network."""
-    for known in _source().current() if settings.SAML_IDP_METADATA else ():
-        if known.entity_id == issuer:
-            return _with_terms(known)
-    return None
+    """Return the active provider with this entity id, expired or not; None for an unknown one.
+
+    Raises `Refused` where the provider is known but what admins decided about it is not: a database that has not
+    answered since the process started cannot say that it was switched off.
+    """
+    rows, copy = registry.rows(), sources.current()
+    if rows is None:
+        if copy.find(issuer):
+            raise Refused(Cause.DATABASE_DOWN, issuer=issuer)
+        return None
+    if issuer in rows:
+        return _of_row(rows[issuer], copy)
+    known = copy.find(issuer)
+    return _without_row(known) if known else None
+
+
+def active() -> list[Provider]:
+    """Return every active provider, by name."""
+    return sorted(_all(), key=lambda each: (each.label.casefold(), each.entity_id))
+
+
+def offered() -> list[Provider]:
+    """Return the providers that people can be sent to, by name."""
+    return [each for each in active() if not each.expired and each.sign_on_locations]
 
 
 def default_provider() -> Provider | None:
     """Return the provider that people are sent to: the first that can be used, None when no metadata are known."""
-    known = _source().current() if settings.SAML_IDP_METADATA else ()
-    ordered = sorted(known, key=lambda each: (is_expired(each.valid_until), not each.sign_on_locations))
-    return _with_terms(ordered[0]) if ordered else None
+    return min(active(), key=lambda each: (each.expired, not each.sign_on_locations), default=None)
 
 
 def problems() -> list[tuple[str, str]]:
     """Return what is wrong with the configured metadata, as (message, hint); fetches an address not known yet."""
-    if not settings.SAML_IDP_METADATA:
-        return [
-            (
-                "SAML_IDP_METADATA is not set: nobody could sign on.",
-                "Set it to the file or the https URL of your identity provider's metadata.",
-            )
-        ]
+    source = sources.configured()
+    if source is None:
+        return _problems_without_setting()
+    if _has_row_of_address():
+        return []
     try:
-        known = _source().load()
+        known = source.load().providers
     except MetadataError as error:
         return [(str(error), error.hint)]
     if all(is_expired(each.valid_until) for each in known):
@@ -99,31 +106,76 @@ def problems() -> list[tuple[str, str]]:
     return []
 
 
-def _source() -> Source:
-    name = settings.SAML_IDP_METADATA
-    source = _sources.get(name)
-    if source is None:
-        with _lock:
-            source = _sources.setdefault(name, source_for(name))
-    return source
+def _problems_without_setting() -> list[tuple[str, str]]:
+    try:
+        if IdentityProvider.objects.filter(is_active=True).exists():
+            return []
+    except DatabaseError:
+        # Whether there are any, only the database knows.
+        pass
+    return [
+        (
+            "SAML_IDP_METADATA is not set: nobody could sign on.",
+            "Set it to the file or the https URL of your identity provider's metadata.",
+        )
+    ]
 
 
-def _with_terms(known: IdpMetadata) -> Provider:
+def _has_row_of_address() -> bool:
+    """Whether a row has a copy of what the address answers, so that a start does not depend on the address."""
+    if not sources.is_url(settings.SAML_IDP_METADATA):
+        return False
+    try:
+        return IdentityProvider.objects.filter(seeded=True, metadata_url=settings.SAML_IDP_METADATA).exists()
+    except DatabaseError:
+        return False
+
+
+def _all() -> Iterator[Provider]:
+    rows, copy = registry.rows() or {}, sources.current()
+    for row in rows.values():
+        provider = _of_row(row, copy)
+        if provider:
+            yield provider
+    for known in copy.providers:
+        if known.entity_id not in rows:
+            yield _without_row(known)
+
+
+def _of_row(row: Row, copy: Copy) -> Provider | None:
+    """Return the provider of a row, None where it is switched off, unusable, or no longer what the setting names."""
+    known, allow_unsolicited = row.known, row.allow_unsolicited
+    if row.seeded and settings.SAML_IDP_METADATA:
+        allow_unsolicited = settings.SAML_ALLOW_UNSOLICITED
+        if sources.is_url(settings.SAML_IDP_METADATA):
+            known = known if row.metadata_url == settings.SAML_IDP_METADATA else None
+        elif copy.providers or row.metadata_url:
+            known = copy.find(row.entity_id)
+    if known is None or not row.is_active:
+        return None
+    return replace(
+        _without_row(known),
+        flavour=row.flavour,
+        realm=row.realm,
+        attributes=row.attributes,
+        allow_unsolicited=allow_unsolicited,
+        gives_roles=row.gives_roles,
+        only_team=row.only_team,
+        label=row.team_name or row.name,
+    )
+
+
+def _without_row(known: IdpMetadata) -> Provider:
+    """Return a provider on the terms of the settings."""
     return Provider(
         entity_id=known.entity_id,
-        flavour="generic",
+        flavour=IdentityProvider.Flavour.GENERIC.value,
         sign_on_locations=known.sign_on_locations,
         logout_locations=known.logout_locations,
         certificates=known.certificates,
         valid_until=known.valid_until,
         realm=DEFAULT_REALM,
-        attributes=AttributeNames(
-            user=(settings.SAML_ATTRIBUTE_USER,),
-            team=(settings.SAML_ATTRIBUTE_TEAM,),
-            groups=(settings.SAML_ATTRIBUTE_GROUPS,),
-            email=(settings.SAML_ATTRIBUTE_EMAIL,),
-            name=(settings.SAML_ATTRIBUTE_NAME,),
-            unknown_groups=PRESETS["generic"].unknown_groups,
-        ),
+        attributes=preset(IdentityProvider.Flavour.GENERIC),
         allow_unsolicited=settings.SAML_ALLOW_UNSOLICITED,
+        label=known.entity_id,
     )

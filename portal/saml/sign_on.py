@@ -76,7 +76,11 @@ def _record(verified: Verified, until: datetime) -> User:
     who, provider = verified.identity, verified.provider
     with audit.context(actor=User.username_for(provider.realm, who.subject)), transaction.atomic():
         user = users.sign_on(
-            realm=provider.realm, subject=who.subject, name=who.name, email=who.email, groups=who.groups
+            realm=provider.realm,
+            subject=who.subject,
+            name=who.name,
+            email=who.email,
+            groups=who.groups if provider.gives_roles else None,
         )
         if not user.is_active:
             raise _refused(Cause.INACTIVE, verified)
@@ -102,6 +106,7 @@ def _told(verified: Verified) -> dict[str, object]:
         "how": "started here" if verified.outstanding else "started at the identity provider",
         "groups": None if who.groups is None else len(who.groups),
         "teams": None if who.teams is None else sorted(who.teams)[:MAX_TEAMS_TOLD],
+        **({"ignored": list(who.ignored)} if who.ignored else {}),
     }
 
 

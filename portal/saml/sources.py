@@ -1,41 +1,49 @@
-"""Where metadata come from: a file, read again when it changes, or an address, asked in the background only.
+"""What SAML_IDP_METADATA names: a file, read again when it changes, or an address, asked once when a process starts.
 
-Both keep the last copy that could be used. No sign-on ever waits for a network.
+Both keep the last copy that could be used. No sign-on ever waits for a network: an address is asked again by a worker,
+which keeps the copy in the provider's row.
 """
 
-import hashlib
 import logging
-import os
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
 
-import urllib3
 from django.conf import settings
-from django.core.cache import cache
 
-from portal.saml import metadata
+from portal.saml import fetch, metadata
 from portal.saml.metadata import IdpMetadata, MetadataError
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0
-REFRESH_EVERY = 3600.0
-RETRY_EVERY = 60.0
-FETCH_DEADLINE = 15.0
-MAX_REDIRECTS = 3
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A document and the identity providers in it; both empty where there is none yet."""
+
+    document: bytes = b""
+    providers: tuple[IdpMetadata, ...] = ()
+
+    def find(self, entity_id: str) -> IdpMetadata | None:
+        """Return the provider with this entity id."""
+        return next((each for each in self.providers if each.entity_id == entity_id), None)
+
+
+NOTHING = Copy()
 
 
 class Source(Protocol):
     """Something that knows metadata."""
 
-    def current(self) -> tuple[IdpMetadata, ...]:
-        """Return the last good metadata without waiting for anything; empty when there never were any."""
+    def current(self) -> Copy:
+        """Return the last good copy without waiting for anything."""
 
-    def load(self) -> tuple[IdpMetadata, ...]:
-        """Return metadata, fetching them where they are not known yet; raise MetadataError when there are none."""
+    def load(self) -> Copy:
+        """Return a copy, fetching it where there is none yet; raise MetadataError when there is none to be had."""
 
 
 class FileSource:
@@ -44,14 +52,15 @@ class FileSource:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
-        self._known: tuple[IdpMetadata, ...] = ()
+        self._known = NOTHING
         self._stamp: tuple[int, int, int] | None = None
         self._looked = -LOOK_EVERY
 
-    def current(self) -> tuple[IdpMetadata, ...]:
+    def current(self) -> Copy:
         due = time.monotonic() - self._looked >= LOOK_EVERY
+        empty = self._known is NOTHING
         # One thread looks while the others go on with what is known; only where nothing is known they wait for it.
-        if (due or not self._known) and self._lock.acquire(blocking=not self._known):
+        if (due or empty) and self._lock.acquire(blocking=empty):
             try:
                 self._look()
             except MetadataError as error:
@@ -60,7 +69,7 @@ class FileSource:
                 self._lock.release()
         return self._known
 
-    def load(self) -> tuple[IdpMetadata, ...]:
+    def load(self) -> Copy:
         with self._lock:
             self._stamp = None
             self._look()
@@ -83,125 +92,47 @@ class FileSource:
                 f"SAML_IDP_METADATA cannot be read: {error.strerror}.",
                 "Name a file that the portal may read, or an https URL.",
             ) from None
-        self._known = metadata.parse(data)
+        self._known = Copy(data, metadata.parse(data))
 
 
 class UrlSource:
-    """An address that a background thread of each process asks every hour."""
+    """An address; the copy of the start is for a portal whose rows do not have it yet."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.Lock()
-        self._known: tuple[IdpMetadata, ...] = ()
-        self._process = 0
-        self._cache_key = f"saml-metadata:{hashlib.sha256(url.encode()).hexdigest()}"
+        self._known = NOTHING
 
-    def current(self) -> tuple[IdpMetadata, ...]:
-        self._start_thread()
-        if not self._known:
-            self._known = self._from_cache()
+    def current(self) -> Copy:
         return self._known
 
-    def load(self) -> tuple[IdpMetadata, ...]:
+    def load(self) -> Copy:
         with self._lock:
-            if not self._known:
-                try:
-                    self._refresh()
-                except MetadataError as error:
-                    self._known = self._from_cache()
-                    if not self._known:
-                        raise
-                    logger.error("%s The last good copy of the metadata is used.", error)  # noqa: TRY400
+            if self._known is NOTHING:
+                data = fetch.fetch(self._url)
+                self._known = Copy(data, metadata.parse(data))
         return self._known
 
-    def _start_thread(self) -> None:
-        """Start the thread of this process: a server that forks after loading leaves its threads behind."""
-        if self._process == os.getpid():
-            return
-        with self._lock:
-            if self._process != os.getpid():
-                self._process = os.getpid()
-                threading.Thread(target=self._keep_fresh, name="saml-metadata", daemon=True).start()
 
-    def _keep_fresh(self) -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                self._refresh()
-                wait = REFRESH_EVERY
-            except MetadataError as error:
-                logger.error("%s The last good copy of the metadata stays.", error)  # noqa: TRY400
-                wait = RETRY_EVERY
-            except Exception:
-                # The thread must outlive whatever a remote host makes of its answer.
-                logger.exception("The identity provider's metadata cannot be refreshed, the last good copy stays.")
-                wait = RETRY_EVERY
-            pause.wait(wait)
-
-    def _refresh(self) -> None:
-        data = fetch(self._url)
-        self._known = metadata.parse(data)
-        try:
-            cache.set(self._cache_key, data, timeout=None)
-        except Exception as error:  # noqa: BLE001  (the copy in memory is enough)
-            logger.warning("The identity provider's metadata cannot be kept in the cache: %s", type(error).__name__)
-
-    def _from_cache(self) -> tuple[IdpMetadata, ...]:
-        try:
-            data = cache.get(self._cache_key)
-            return metadata.parse(data) if isinstance(data, bytes) else ()
-        except Exception as error:  # noqa: BLE001  (as good as no copy)
-            logger.warning("No metadata from the cache: %s", type(error).__name__)
-            return ()
+_lock = threading.Lock()
+_sources: dict[str, Source] = {}
 
 
-def source_for(name: str) -> Source:
-    """Return the source that SAML_IDP_METADATA names."""
-    return UrlSource(name) if "://" in name else FileSource(name)
+def configured() -> Source | None:
+    """Return what SAML_IDP_METADATA names, None where it is not set."""
+    name = settings.SAML_IDP_METADATA
+    if not name:
+        return None
+    with _lock:
+        return _sources.setdefault(name, UrlSource(name) if is_url(name) else FileSource(name))
 
 
-def fetch(url: str) -> bytes:
-    """Return what an https address answers in FETCH_DEADLINE seconds and MAX_BYTES; else raise MetadataError."""
-    hint = "The address must answer with metadata over https; try it with curl from the portal's host."
-    end = time.monotonic() + FETCH_DEADLINE
-    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=5), retries=False)
-    try:
-        for _ in range(MAX_REDIRECTS + 1):
-            check_address(url)
-            response = pool.request("GET", url, redirect=False, preload_content=False)
-            location = response.get_redirect_location()
-            if not location:
-                return _body(response, end, hint)
-            response.close()
-            url = urljoin(url, location)
-    except urllib3.exceptions.HTTPError as error:
-        raise MetadataError(f"The metadata cannot be fetched: {type(error).__name__}.", hint) from None
-    finally:
-        pool.clear()
-    raise MetadataError("The metadata's address redirects too often.", hint)
+def is_url(name: str) -> bool:
+    """Whether SAML_IDP_METADATA names an address and not a file."""
+    return "://" in name
 
 
-def check_address(url: str) -> None:
-    """Refuse every address but https; a loopback one may go without where the portal itself does."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and settings.LOOPBACK_HTTP and parts.hostname in metadata.LOOPBACK:
-        return
-    raise MetadataError(
-        "SAML_IDP_METADATA must be a file or an https:// address.",
-        "Metadata decide who is trusted, so they must not be forged on the way.",
-    )
-
-
-def _body(response: urllib3.BaseHTTPResponse, end: float, hint: str) -> bytes:
-    if response.status != 200:
-        response.close()
-        raise MetadataError(f"The metadata's address answered {response.status}.", hint)
-    data = bytearray()
-    while chunk := response.read(65536):
-        data += chunk
-        if len(data) > metadata.MAX_BYTES or time.monotonic() > end:
-            response.close()
-            raise MetadataError("The metadata's address answers too much or too slowly.", hint)
-    return bytes(data)
+def current() -> Copy:
+    """Return the last good copy of what SAML_IDP_METADATA names."""
+    source = configured()
+    return source.current() if source else NOTHING
