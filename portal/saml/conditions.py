@@ -48,6 +48,9 @@ def check_conditions(assertion: etree._Element, *, audience: str, now: datetime)
     if conditions is None:
         raise Refused(Cause.NO_CONDITIONS)
     start, end = times.attribute(conditions, "NotBefore"), times.attribute(conditions, "NotOnOrAfter")
+    if start is not None and end is not None and end <= start > now:
+        # A time that never comes; with what is allowed for clocks that differ, it could seem to be now.
+        raise Refused(Cause.BAD_TIME)
     if start is not None and start > now + SKEW:
         raise Refused(Cause.NOT_YET_VALID)
     if end is not None and end <= now - SKEW:
@@ -106,6 +109,12 @@ def check_statements(assertion: etree._Element, *, now: datetime) -> datetime | 
     statements = assertion.findall(f"{SAML}AuthnStatement")
     if not statements:
         raise Refused(Cause.NO_AUTHN_STATEMENT)
+    for each in statements:
+        begun = times.attribute(each, "AuthnInstant")
+        if begun is None:
+            raise Refused(Cause.BAD_TIME)
+        if begun > now + SKEW:
+            raise Refused(Cause.NOT_YET_VALID)
     ends = [end for each in statements if (end := times.attribute(each, "SessionNotOnOrAfter")) is not None]
     if any(end <= now for end in ends):
         raise Refused(Cause.SESSION_ENDED)

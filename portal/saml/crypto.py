@@ -4,6 +4,7 @@
 element and never with the one they passed in.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,6 +26,9 @@ _METHODS = frozenset(
         SignatureMethod.RSA_SHA256,
         SignatureMethod.RSA_SHA384,
         SignatureMethod.RSA_SHA512,
+        SignatureMethod.SHA256_RSA_MGF1,
+        SignatureMethod.SHA384_RSA_MGF1,
+        SignatureMethod.SHA512_RSA_MGF1,
         SignatureMethod.ECDSA_SHA256,
         SignatureMethod.ECDSA_SHA384,
         SignatureMethod.ECDSA_SHA512,
@@ -34,6 +38,12 @@ _DIGESTS = frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgo
 _EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 _CANONICAL = frozenset({_EXCLUSIVE, f"{_EXCLUSIVE}WithComments"})
 _ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
+_PREFIXES = f"{{{_EXCLUSIVE}}}InclusiveNamespaces"
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
+
+# Namespace prefixes in one PrefixList, and characters in a digest or a signature, which is enough for 16 Kbit.
+MAX_PREFIXES = 32
+MAX_VALUE = 2800
 
 _METHOD_NAMES = frozenset(method.value for method in _METHODS)
 _DIGEST_NAMES = frozenset(digest.value for digest in _DIGESTS)
@@ -58,7 +68,7 @@ def verify(element: etree._Element, certificates: Sequence[x509.Certificate]) ->
     """
     signature = _only(element, "Signature")
     _check_shape(signature, element.get("ID", ""))
-    usable = _in_force(certificates)
+    usable = in_force(certificates)
     data = etree.tostring(element, with_tail=False)
     for certificate in usable:
         signed = _verified(data, certificate)
@@ -83,7 +93,8 @@ def _verified(data: bytes, certificate: x509.Certificate) -> etree._Element | No
     return result.signed_xml
 
 
-def _in_force(certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+def in_force(certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the certificates that are valid now; raise `Refused` when none is."""
     now = datetime.now(UTC)
     usable = [each for each in certificates if each.not_valid_before_utc <= now <= each.not_valid_after_utc]
     if not usable:
@@ -110,6 +121,25 @@ def _check_shape(signature: etree._Element, element_id: str) -> None:
         raise Refused(Cause.SIGNATURE_ALGORITHM)
     if _only(reference, "DigestMethod").get("Algorithm") not in _DIGEST_NAMES:
         raise Refused(Cause.SIGNATURE_ALGORITHM)
+    _check_leaves(signature, info, reference)
+
+
+def _check_leaves(signature: etree._Element, info: etree._Element, reference: etree._Element) -> None:
+    """Refuse anything in the leaves of a signature that could be read in two ways or be costly to canonicalise."""
+    for value in (_only(signature, "SignatureValue"), _only(reference, "DigestValue")):
+        # Line ends count: some programs write them as characters.
+        compact = "".join((value.text or "").split())
+        if len(value) or len(compact) > MAX_VALUE or len(compact) % 4 or not _BASE64.fullmatch(compact):
+            raise Refused(Cause.SIGNATURE_SHAPE)
+    for parameterless in (_only(info, "SignatureMethod"), _only(reference, "DigestMethod")):
+        if len(parameterless):
+            raise Refused(Cause.SIGNATURE_SHAPE)
+    for step in (_only(info, "CanonicalizationMethod"), *_only(reference, "Transforms")):
+        # Every element is compared with every prefix of the list.
+        if len(step) > 1 or any(len(child) or child.tag != _PREFIXES for child in step):
+            raise Refused(Cause.SIGNATURE_SHAPE)
+        if any(len(child.get("PrefixList", "").split()) > MAX_PREFIXES for child in step):
+            raise Refused(Cause.SIGNATURE_SHAPE)
 
 
 def _check_children(parent: etree._Element, *, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:

@@ -58,14 +58,17 @@ def read(assertion: etree._Element, names: AttributeNames) -> Identity:
 
 
 class _Attributes:
-    """The values of an assertion's attributes, by Name, else FriendlyName; several elements of one name add up."""
+    """The values of an assertion's attributes; several elements of one name add up.
+
+    A FriendlyName is for people to read, as SAML says, so it never decides who somebody is or where they belong.
+    """
 
     def __init__(self, assertion: etree._Element) -> None:
         self._elements = assertion.findall(f"{SAML}AttributeStatement/{SAML}Attribute")
 
-    def values(self, names: Iterable[str]) -> list[str] | None:
+    def values(self, names: Iterable[str], kind: str = "Name") -> list[str] | None:
         """Return the values under the first of these names that there is, None when there is none; keep blank ones."""
-        found = next((elements for name in names if (elements := self._called(name))), None)
+        found = next((elements for name in names if (elements := self._called(name, kind))), None)
         if found is None:
             return None
         return [
@@ -79,12 +82,8 @@ class _Attributes:
         """Whether an attribute has one of these names."""
         return any(self._called(name) for name in names)
 
-    def _called(self, name: str) -> list[etree._Element]:
-        for kind in ("Name", "FriendlyName"):
-            found = [each for each in self._elements if name and each.get(kind, "").strip() == name]
-            if found:
-                return found
-        return []
+    def _called(self, name: str, kind: str = "Name") -> list[etree._Element]:
+        return [each for each in self._elements if name and each.get(kind, "").strip() == name]
 
 
 def _subject(assertion: etree._Element, values: list[str] | None) -> str:
@@ -121,7 +120,7 @@ def _has_invisible(text: str) -> bool:
 def _first(attributes: _Attributes, names: Iterable[str], length: int) -> str | None:
     """Return the first value under the first of these names that has one, made fit to be shown."""
     for name in names:
-        for value in attributes.values([name]) or ():
+        for value in attributes.values([name]) or attributes.values([name], "FriendlyName") or ():
             shown = "".join(each for each in value if not _has_invisible(each))[:length].strip()
             if shown:
                 return shown

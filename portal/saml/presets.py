@@ -17,10 +17,10 @@ _OVERAGE = ("http://schemas.microsoft.com/claims/groups.link", f"{_ROLES}/groups
 class Preset:
     """The attribute names of one kind of identity provider.
 
-    The names of a field are tried in order and the first that an assertion has decides; a name is compared with an
-    attribute's Name first, then with its FriendlyName. No `user` attribute means the NameID. An attribute named in
-    `unknown_groups` says that the groups are not told. An empty field means the `SAML_ATTRIBUTE_*` setting. `help`
-    is one or two sentences for the administrator who chooses the preset.
+    The names of a field are tried in order and the first that an assertion has decides. They are compared with an
+    attribute's Name; for email and name, which decide nothing, with its FriendlyName too. No `user` attribute means
+    the NameID. An attribute named in `unknown_groups` says that the groups are not told. An empty field means the
+    `SAML_ATTRIBUTE_*` setting. `help` is one or two sentences for the administrator who chooses the preset.
     """
 
     label: str

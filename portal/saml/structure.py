@@ -85,6 +85,9 @@ def check_status(root: etree._Element) -> None:
     codes = statuses[0].findall(f"{SAMLP}StatusCode") if len(statuses) == 1 else []
     if len(codes) != 1 or codes[0].get("Value") != SUCCESS:
         raise Refused(Cause.STATUS)
+    if any(code.get("Value") != SUCCESS for code in codes[0].iter(f"{SAMLP}StatusCode")):
+        # A success because of a failure is none.
+        raise Refused(Cause.STATUS)
 
 
 def check_assertion(assertion: etree._Element) -> None:
