@@ -142,6 +142,9 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
     """E011: numbers that would switch a protection off or keep everybody out."""
     limits = {
         "SESSION_COOKIE_AGE": (300, 30 * 24 * 3600),
+        # 0 is off.
+        "SESSION_IDLE_SECONDS": (300 if settings.SESSION_IDLE_SECONDS else 0, 30 * 24 * 3600),
+        "SAML_REFUSALS_PER_MINUTE": (10, 1_000_000),
         "SAML_MAX_MESSAGE_BYTES": (16 * 1024, settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
         "TRUSTED_PROXY_COUNT": (0, 10),
         "CELERY_WORKER_CONCURRENCY": (1, 256),

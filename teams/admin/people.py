@@ -110,8 +110,8 @@ class UserAdmin(AuditedAdmin):
         with transaction.atomic():
             for user in people:
                 users.end_sessions(user)
-        text = f"{people[0].username} is" if len(people) == 1 else f"{len(people)} people are"
-        self.message_user(request, f"{text} signed out everywhere.", messages.SUCCESS)
+        whom = people[0].username if len(people) == 1 else f"{len(people)} people"
+        self.message_user(request, f"Signed out everywhere: {whom}.", messages.SUCCESS)
 
     def changeform_view(
         self,

@@ -90,7 +90,13 @@ def test_identity_provider_without_metadata(settings: Settings, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SESSION_COOKIE_AGE", 0), ("SAML_MAX_MESSAGE_BYTES", 10**9), ("TRUSTED_PROXY_COUNT", -1)],
+    [
+        ("SESSION_COOKIE_AGE", 0),
+        ("SESSION_IDLE_SECONDS", 60),
+        ("SAML_REFUSALS_PER_MINUTE", 0),
+        ("SAML_MAX_MESSAGE_BYTES", 10**9),
+        ("TRUSTED_PROXY_COUNT", -1),
+    ],
 )
 def test_numbers_out_of_range(settings: Settings, name: str, value: int) -> None:
     setattr(settings, name, value)
