@@ -19,6 +19,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import breakglass as emergency
 from portal import throttle
+from portal.saml import logout as saml_logout
+from portal.saml import logout_views
 from provisioning import launch, profiles
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
@@ -221,11 +223,13 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
 
 @require_http_methods(["POST"])
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the session here; the one at the identity provider goes on."""
+    """End the session here, whatever happens then, and go on to the identity provider to end the one there."""
+    known = request.session.get(saml_logout.SESSION_KEY)
     if isinstance(request.user, User):
-        audit.record(AuditEvent.Action.SIGN_OUT, target=request.user.username)
+        audit.record(AuditEvent.Action.SIGN_OUT, target=request.user.username, data={"how": "here"})
     logout(request)
-    return HttpResponseSeeOther(reverse("landing"))
+    outgoing = saml_logout.leave(known, request.saml_session)  # type: ignore[attr-defined]
+    return HttpResponseSeeOther(reverse("landing")) if outgoing is None else logout_views.send(request, outgoing)
 
 
 @require_http_methods(["POST"])

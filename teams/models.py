@@ -10,6 +10,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from teams import shapes
+from teams.session_models import SamlSession as SamlSession
 
 DEFAULT_REALM = "default"
 

@@ -14,6 +14,7 @@ class Cause(StrEnum):
     FORM_TYPE = "form_type"
     TOO_LARGE = "too_large"
     NOT_BASE64 = "not_base64"
+    NOT_DEFLATED = "not_deflated"
     # The XML, before any signature is looked at
     NOT_UTF8 = "not_utf8"
     NOT_XML = "not_xml"
@@ -25,10 +26,12 @@ class Cause(StrEnum):
     TOO_MANY_NAMESPACES = "too_many_namespaces"
     # The shape of the response
     NOT_A_RESPONSE = "not_a_response"
+    NOT_A_LOGOUT = "not_a_logout"
     STATUS = "status"
     VERSION = "version"
     ENCRYPTED = "encrypted"
     NO_SP_KEY = "encrypted_but_saml_sp_key_is_not_set"
+    LOGOUT_WITHOUT_KEY = "logout_but_saml_sp_key_is_not_set"
     ENCRYPTION_SHAPE = "encryption_shape"
     ENCRYPTION_ALGORITHM = "encryption_algorithm"
     DECRYPTION = "decryption"
@@ -206,6 +209,20 @@ _PAGES: dict[Cause, Page] = {
     ),
     **dict.fromkeys((Cause.CACHE_DOWN, Cause.DATABASE_DOWN, Cause.METADATA_MISSING), _UNAVAILABLE),
 }
+
+
+_LOGOUT = (
+    "The logout was not completed",
+    (
+        "The portal did not accept the identity provider's logout message, and it changed nothing here. To be sure, "
+        f"use “Sign out” in the portal, sign out of your company account, and close the browser. {_ADMINS}"
+    ),
+)
+
+
+def logout_page(cause: Cause) -> Page:
+    """Return the page for a refused logout message."""
+    return Page(*_LOGOUT, status=page(cause).status)
 
 
 def page(cause: Cause) -> Page:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from portal import throttle
 from portal.saml import flood
-from portal.saml.causes import Cause, Page, Refused, page
+from portal.saml.causes import Cause, Page, Refused, logout_page, page
 from teams import audit
 from teams.models import AuditEvent
 
@@ -30,17 +30,27 @@ def answer(refused: Refused) -> HttpResponse:
     reference = audit.current().request_id[:12]
     if refused.cause is Cause.TOO_MANY:
         return _too_many(reference)
-    logger.warning(
-        "Sign-on refused: %s, issuer %s, reference %s", refused.cause.value, refused.issuer or "unknown", reference
-    )
-    reason = f"{refused.cause.value}, reference {reference}"
-    data = {"issuer": refused.issuer} if refused.issuer else {}
+    _note("Sign-on", AuditEvent.Action.SIGN_ON, refused, reference)
+    return error_page(page(refused.cause), reference)
+
+
+def answer_logout(refused: Refused) -> HttpResponse:
+    """Log and audit a refused logout message as `answer` does a sign-on, and return its page."""
+    reference = audit.current().request_id[:12]
+    _note("Logout", AuditEvent.Action.SIGN_OUT, refused, reference)
+    return error_page(logout_page(refused.cause), reference)
+
+
+def _note(what: str, action: AuditEvent.Action, refused: Refused, reference: str) -> None:
+    cause, issuer = refused.cause.value, refused.issuer
+    logger.warning("%s refused: %s, issuer %s, reference %s", what, cause, issuer or "unknown", reference)
+    reason = f"{cause}, reference {reference}"
+    data = {"issuer": issuer} if issuer else {}
     if refused.trusted:
-        _record(refused.subject, reason, data)
+        _record(action, refused.subject, reason, data)
     else:
         flood.count()
-        throttle.audit_now_and_then(AuditEvent.Action.SIGN_ON, about=refused.cause.value, reason=reason, data=data)
-    return error_page(page(refused.cause), reference)
+        throttle.audit_now_and_then(action, about=cause, reason=reason, data=data)
 
 
 def error_page(told: Page, reference: str) -> HttpResponse:
@@ -79,10 +89,10 @@ def _too_many_page() -> str:
     return error_page(page(Cause.TOO_MANY), _REFERENCE).content.decode()
 
 
-def _record(subject: str, reason: str, data: dict[str, str]) -> None:
+def _record(action: AuditEvent.Action, subject: str, reason: str, data: dict[str, str]) -> None:
     try:
         audit.record(
-            AuditEvent.Action.SIGN_ON,
+            action,
             outcome=AuditEvent.Outcome.REFUSED,
             actor="anonymous",
             target=subject,

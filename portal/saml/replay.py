@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.core.cache import cache
 
+from portal.saml import times
 from portal.saml.causes import Cause, Refused
 from portal.saml.state import MAX_AGE
 
@@ -20,6 +21,12 @@ def spend_assertion(*, issuer: str, assertion_id: str, now: datetime, until: dat
 def spend_request(request_id: str) -> None:
     """Note that a request of ours is answered: it cannot be answered again, not even by a fresh assertion."""
     _spend(f"saml-request:{_digest(request_id)}", MAX_AGE + 60, Cause.REQUEST_USED)
+
+
+def spend_logout(*, issuer: str, request_id: str) -> None:
+    """Note the first use of a provider's logout request for as long as it could be shown again; refuse the second."""
+    seconds = (times.MAX_AGE + 2 * times.SKEW).total_seconds()
+    _spend(f"saml-logout:{_digest(issuer, request_id)}", seconds, Cause.REPLAYED)
 
 
 def _spend(key: str, seconds: float, cause: Cause) -> None:

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django.urls import reverse
 
+from portal.saml import logout
 from portal.saml.causes import Cause, Refused
 from portal.saml.verify import Verified
 from teams import access, audit, memberships, users
@@ -30,7 +31,7 @@ def sign_on(request: HttpRequest, verified: Verified) -> User:
     until = _session_end(verified)
     try:
         user = _record(verified, until)
-        _begin_session(request, user, until)
+        _begin_session(request, user, until, verified)
     except users.UnusableIdentityError as error:
         logger.warning("The identity provider named somebody who cannot be stored: %s", error)
         raise _refused(Cause.SUBJECT_UNUSABLE, verified) from None
@@ -40,7 +41,7 @@ def sign_on(request: HttpRequest, verified: Verified) -> User:
     return user
 
 
-def _begin_session(request: HttpRequest, user: User, until: datetime) -> None:
+def _begin_session(request: HttpRequest, user: User, until: datetime, verified: Verified) -> None:
     """Do what Django's `login` does, always under a new key, with one write of the session and none of the user."""
     request.session.flush()
     request.session[SESSION_KEY] = str(user.pk)
@@ -48,7 +49,9 @@ def _begin_session(request: HttpRequest, user: User, until: datetime) -> None:
     request.session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     # A point in time, which does not move when the session is stored again.
     request.session.set_expiry(until)
+    logout.note(request.session, verified.provider.entity_id, verified.session_name)
     request.session.save()
+    logout.register(request.session, user)
     request.user = user
     rotate_token(request)
 

@@ -11,6 +11,7 @@ from portal.saml import conditions, encrypted, envelope, identity, replay, state
 from portal.saml.causes import Cause, Refused
 from portal.saml.identity import Identity
 from portal.saml.providers import Provider, default_provider, provider_for
+from portal.saml.session_name import SessionName
 from portal.saml.state import Outstanding, SamlStateStore
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Verified:
     identity: Identity
     session_until: datetime | None
     outstanding: Outstanding | None
+    session_name: SessionName | None = None
 
 
 def verify(field: str, store: SamlStateStore) -> Verified:
@@ -59,7 +61,13 @@ def verify(field: str, store: SamlStateStore) -> Verified:
         # A message that surprises us is refused like any other; its content stays out of the log.
         logger.error("A SAML response raised %s.", type(error).__name__)  # noqa: TRY400
         raise Refused(Cause.UNEXPECTED, issuer=issuer, trusted=trusted, subject=subject) from None
-    return Verified(provider=provider, identity=person, session_until=lifetime.session_until, outstanding=outstanding)
+    return Verified(
+        provider=provider,
+        identity=person,
+        session_until=lifetime.session_until,
+        outstanding=outstanding,
+        session_name=SessionName.read(signed.assertion),
+    )
 
 
 def acs_url() -> str:

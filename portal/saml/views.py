@@ -116,7 +116,7 @@ class AssertionConsumerServiceView(djangosaml2.AssertionConsumerServiceView):  #
         """Answer with a redirect into the portal under a new session, or with a refusal that leaves no session."""
         store: state.SamlStateStore = request.saml_session  # type: ignore[attr-defined]
         try:
-            verified = flood.read(_field(request), store)
+            verified = flood.read(form_field(request, "SAMLResponse")[1], store)
             user = sign_on(request, verified)
         except Refused as refused:
             return refusals.answer(refused)
@@ -145,18 +145,18 @@ class _NoFiles(FileUploadHandler):
         raise Refused(Cause.FORM_TYPE)
 
 
-def _field(request: HttpRequest) -> str:
-    """Return the one SAMLResponse of a form, which is read only as far as it may be long."""
+def form_field(request: HttpRequest, *names: str) -> tuple[str, str]:
+    """Return the name and value of the one message of these names in a form, which is read only as far as it may be."""
     if request.content_type not in _FORMS:
         raise Refused(Cause.FORM_TYPE)
     request.upload_handlers = [_NoFiles(request)]
     try:
-        found = request.POST.getlist("SAMLResponse")
+        found = [(name, value) for name in names for value in request.POST.getlist(name)]
     except RequestDataTooBig:
         raise Refused(Cause.TOO_LARGE) from None
     except (SuspiciousOperation, MultiPartParserError, OSError, ValueError):
         raise Refused(Cause.NO_MESSAGE) from None
-    if len(found) != 1 or not found[0]:
+    if len(found) != 1 or not found[0][1]:
         raise Refused(Cause.NO_MESSAGE)
     return found[0]
 
