@@ -183,13 +183,12 @@ class IdentityProviderAdmin(AuditedAdmin):
         return format_html_join("", "<div>until {}: <code>{}</code></div>", lines)
 
     @admin.display(description="in force")
-    def in_force(self, row: IdentityProvider) -> str:
-        """Return the attribute names that sign-on uses."""
+    def in_force(self, row: IdentityProvider) -> SafeString:
+        """Return the attribute names that sign-on uses; of several the first that an assertion has counts."""
         names = attribute_names(row)
-        return (
-            f"user: {names.user or 'the NameID'} · team: {names.team} · groups: {names.groups} · "
-            f"mail: {names.email} · name: {names.name}"
-        )
+        told = (("user", (*names.user, "the NameID")), ("team", names.team), ("groups", names.groups))
+        told += (("mail", names.email), ("name", names.name))
+        return format_html_join("", "<div>{}: {}</div>", ((kind, ", else ".join(each)) for kind, each in told))
 
 
 def _fetched(url: str) -> bytes | MetadataError:

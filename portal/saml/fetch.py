@@ -100,7 +100,10 @@ def _get(target: _Target, end: float) -> tuple[bytes, str | None]:
             connected = context.wrap_socket(connected, server_hostname=target.host, do_handshake_on_connect=False)
         with connected, _bounded(connected, end):
             connected.settimeout(SILENCE)
-            return _exchange(connected, target, end)
+            answer = _exchange(connected, target, end)
+            # An answer that we cut off may look like one that ended.
+            _left(end)
+            return answer
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _failed(error) from None
 
