@@ -22,8 +22,10 @@ from portal import throttle
 from portal.saml import logout as saml_logout
 from portal.saml import logout_views
 from provisioning import launch, profiles
+from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
+from provisioning.tiles import TeamTile
 from teams import access, audit, users
 from teams.models import AuditEvent, Team, User
 
@@ -52,7 +54,7 @@ class HttpResponseSeeOther(HttpResponseRedirect):
 class Tile:
     """One team on the landing page."""
 
-    team: Team
+    team: TeamTile
     state: str
     detail: str
 
@@ -97,21 +99,18 @@ def landing(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return render(request, "portal/signed_out.html")
     context = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
-    found = {profile.team_id: profile for profile in Profile.objects.filter(user=user)}
-    tiles = [_tile(each.team, found.get(each.team.pk)) for each in access.for_user(user)]
+    tiles = [_tile(each) for each in tiles_of.for_user(user)]
     if not tiles:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
     return render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
 
 
-def _tile(team: Team, profile: Profile | None) -> Tile:
-    if profile is None:
-        return Tile(team, "none", "")
-    return Tile(team, profile.state, _explain(profile) if profile.state in TROUBLE else "")
+def _tile(team: TeamTile) -> Tile:
+    return Tile(team, team.state or "none", _explain(team) if team.state in TROUBLE else "")
 
 
-def _explain(profile: Profile) -> str:
+def _explain(profile: TeamTile | Profile) -> str:
     """Say what is wrong in words for the person; the exact error is for admins."""
     if profile.state == Profile.State.CONFLICT:
         return "AWS has a profile of this name that the portal did not make. An administrator has to look at it."

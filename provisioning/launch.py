@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import F, FilteredRelation, Q
+from django.db import transaction
+from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
 
 from provisioning import queue
@@ -17,6 +16,7 @@ from provisioning.database import give_back_connection
 from provisioning.models import Profile
 from teams import access, audit
 from teams.models import AuditEvent, Domain, Membership, User
+from teams.prepared import Prepared
 
 # How often, and within which time, a profile that AWS does not open is looked at again before it counts as failed.
 MAX_LOOKS = 3
@@ -195,33 +195,19 @@ _COLUMNS = {
 _NAMES = (*_COLUMNS, "role")
 
 
-@lru_cache(maxsize=1)
-def _compiled() -> tuple[str, tuple[Any, ...]]:
-    """Return the SQL of `find`, written once: Django needs longer to write it than PostgreSQL to answer."""
+def _query() -> QuerySet[Membership, tuple[Any, ...]]:
     own = FilteredRelation("team__profiles", condition=Q(team__profiles__user_id=_USER))
-    query = (
+    return (
         Membership.objects.filter(access.live(), user_id=_USER, team__slug=_SLUG)
         .alias(own=own)
         .order_by(*access.DECIDES)
         .values_list(*_COLUMNS.values(), access.ROLE)[:1]
     )
-    sql, params = query.query.sql_with_params()
-    return sql, tuple(params)
+
+
+_TARGET = Prepared(_query, user=_USER, slug=_SLUG)
 
 
 def _fetch(user_id: int, slug: str) -> dict[str, Any] | None:
-    sql, template = _compiled()
-    now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [_fill(value, user_id, slug, now) for value in template])
-        row = cursor.fetchone()
-    return None if row is None else dict(zip(_NAMES, row, strict=True))
-
-
-def _fill(value: Any, user_id: int, slug: str, now: datetime) -> Any:
-    """Return what stands at one place of the query: the moment that was “now” at compile time becomes this one."""
-    if isinstance(value, datetime):
-        return now
-    if value == _USER and type(value) is int:
-        return user_id
-    return slug if value == _SLUG else value
+    rows = _TARGET.rows(user=user_id, slug=slug)
+    return dict(zip(_NAMES, rows[0], strict=True)) if rows else None

@@ -30,23 +30,31 @@ def main(parts: list[str]) -> None:
 
 
 def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
-    from tests.bench import sign_on
-    from tests.bench.messages import Messages
+    from tests.bench import launches
     from tests.bench.world import make_teams
 
+    make_teams()
+    if "launch" in parts:
+        launches.measure()
     if "sign-on" in parts:
-        make_teams()
-        messages = Messages(Path(os.environ["SAML_IDP_METADATA"]), os.environ["PORTAL_URL"])
-        stock = Site(STOCK, stock_url) if xmlsec1() else None
-        sites = [site for site in (portal, stock) if site]
-        for site in sites:
-            site.start()
-        sign_on.honest(messages, portal, stock)
-        sign_on.garbage(messages, portal, stock)
-        for site in sites:
-            site.stop()
-        if stock is None:
-            print("\nxmlsec1 not found: the comparison is left out; install it to compare.")
+        _sign_on(portal, stock_url)
+
+
+def _sign_on(portal: Site, stock_url: str) -> None:
+    from tests.bench import sign_on
+    from tests.bench.messages import Messages
+
+    messages = Messages(Path(os.environ["SAML_IDP_METADATA"]), os.environ["PORTAL_URL"])
+    stock = Site(STOCK, stock_url) if xmlsec1() else None
+    sites = [site for site in (portal, stock) if site]
+    for site in sites:
+        site.start()
+    sign_on.honest(messages, portal, stock)
+    sign_on.garbage(messages, portal, stock)
+    for site in sites:
+        site.stop()
+    if stock is None:
+        print("\nxmlsec1 not found: the comparison is left out; install it to compare.")
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ class TestErrors:
         def crash(*_: object) -> None:
             raise RuntimeError("inner secret")
 
-        monkeypatch.setattr("teams.access.for_user", crash)
+        monkeypatch.setattr("provisioning.tiles.for_user", crash)
         browser = signed_on(alice)
         browser.raise_request_exception = False
         response = browser.get("/")
