@@ -87,7 +87,8 @@ def message(template: str = TEMPLATE) -> etree._Element:
 class Signing:
     """How a signature is made. `bend` changes SignedInfo before it is signed, `dress` the finished signature.
 
-    `place` is the signature's position among the children. `uri` may hold `{id}`. `secret` signs with HMAC instead.
+    `place` is the signature's position among the children, by default right behind the issuer. `uri`
+    may hold `{id}`. `secret` signs with HMAC instead.
     """
 
     method: str = RSA_SHA256
@@ -97,7 +98,7 @@ class Signing:
     transforms: tuple[str, ...] = (ENVELOPED, EXCLUSIVE)
     prefixes: str | None = None
     uri: str = "#{id}"
-    place: int = 1
+    place: int | None = None
     pss: bool = False
     key_info: Callable[[Keys], str] | None = None
     secret: Callable[[Keys], bytes] | None = None
@@ -129,7 +130,11 @@ def sign(element: etree._Element, keys: Keys, how: Signing) -> None:
     signature[1].text = base64.encodebytes(value).decode()
     if how.dress:
         how.dress(signature)
-    element.insert(how.place if how.place >= 0 else len(element), signature)
+    element.insert(_usual_place(element) if how.place is None else how.place % (len(element) + 1), signature)
+
+
+def _usual_place(element: etree._Element) -> int:
+    return int(element[0].tag == "{urn:oasis:names:tc:SAML:2.0:assertion}Issuer")
 
 
 def canonical(element: etree._Element, algorithm: str, prefixes: list[str] | None) -> bytes:
