@@ -291,6 +291,7 @@ LOGGING = {
         # These log whole messages or URLs at DEBUG, and pysaml2 logs rejected assertions at ERROR.
         "saml2": {"level": "CRITICAL"},
         "djangosaml2": {"level": "CRITICAL"},
+        "signxml": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},
         "xmlschema": {"level": "WARNING"},
