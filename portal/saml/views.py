@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from csp.decorators import csp_update
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.multipartparser import MultiPartParserError
@@ -154,6 +154,9 @@ def form_field(request: HttpRequest, *names: str) -> tuple[str, str]:
         found = [(name, value) for name in names for value in request.POST.getlist(name)]
     except RequestDataTooBig:
         raise Refused(Cause.TOO_LARGE) from None
+    except (BadRequest, LookupError):
+        # A character encoding that forms are not written in.
+        raise Refused(Cause.FORM_TYPE) from None
     except (SuspiciousOperation, MultiPartParserError, OSError, ValueError):
         raise Refused(Cause.NO_MESSAGE) from None
     if len(found) != 1 or not found[0][1]:
