@@ -30,7 +30,7 @@ def main(parts: list[str]) -> None:
 
 
 def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
-    from tests.bench import launches
+    from tests.bench import hostile, launches
     from tests.bench.world import make_teams
 
     make_teams()
@@ -38,6 +38,9 @@ def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
         launches.measure()
     if "sign-on" in parts:
         _sign_on(portal, stock_url)
+    if "hostile" in parts:
+        hostile.scrubber()
+        hostile.parser()
 
 
 def _sign_on(portal: Site, stock_url: str) -> None:

@@ -59,7 +59,7 @@ def put_load(port: int, requests: Sequence[bytes], *, seconds: float) -> Answers
     begun = time.perf_counter()
     for thread in threads:
         thread.join()
-    answers.rate = len(answers.milliseconds) / (max(ends) - begun)
+    answers.rate = len(answers.milliseconds) / max(max(ends) - begun, 0.001)
     return answers
 
 

@@ -54,10 +54,13 @@ class Messages:
             portal_url=self._portal_url,
             name_id=f"{person}@example.com",
             attributes={
-                "ssouserid": [person], "email": [f"{person}@example.com"], "name": [f"Person {person}"], "groups": GROUPS
+                "ssouserid": [person],
+                "email": [f"{person}@example.com"],
+                "name": [f"Person {person}"],
+                "groups": GROUPS,
             },
             lifetime=timedelta(minutes=30),
-        )  # fmt: skip
+        )
         return replace(right, sign=signed)
 
 

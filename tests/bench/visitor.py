@@ -11,6 +11,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -34,7 +35,7 @@ class Visitor:
 
     def __init__(self) -> None:
         self.application = get_wsgi_application()
-        self.cookies = ""
+        self.cookies = self.seen = ""
 
     def visit(self, order: dict[str, Any]) -> dict[str, Any]:
         """Post the forms of an order, or open its `path` `times` times; return costs per request and the statuses."""
@@ -63,7 +64,6 @@ class Visitor:
         """Return the statements of one request."""
         connection.force_debug_cursor = True
         connection.queries_log.clear()
-        # The first query of a request clears the log unless this is switched off.
         self._ask(self._environ(order["path"], order.get("form", "").encode()))
         found = [query["sql"] for query in connection.queries_log]
         connection.force_debug_cursor = False
@@ -94,7 +94,12 @@ class Visitor:
 
     def _ask(self, environ: dict[str, Any]) -> int:
         answered: list[tuple[str, list[tuple[str, str]]]] = []
-        response = self.application(environ, lambda status, headers, _=None: answered.append((status, headers)))
+
+        def start(status: str, headers: list[tuple[str, str]], _: Any = None, /) -> Callable[[bytes], object]:
+            answered.append((status, headers))
+            return b"".__add__
+
+        response = self.application(environ, start)
         b"".join(response)
         response.close()
         status, headers = answered[0]

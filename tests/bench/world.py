@@ -27,7 +27,7 @@ class Person:
 
 
 def make_teams() -> None:
-    """Make some teams that the people of the messages are in by their groups, one of them in a domain of the stand-in."""
+    """Make some teams, in a domain of the stand-in, that the people of the messages are in by their groups."""
     domain = make_domain(make_account(account_id=ACCOUNT, name="Demo"), region=REGION, domain_id=DOMAIN)
     for number, group in enumerate(GROUPS[:TEAMS]):
         slug = f"team-{number}" if number else "studio"
