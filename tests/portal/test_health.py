@@ -8,10 +8,12 @@ from pytest_django import Settings
 
 @pytest.mark.django_db
 def test_healthy(client: Client, settings: Settings) -> None:
+    settings.SAML_IDP_METADATA = ""
     settings.SECURE_SSL_REDIRECT = True
     response = client.get("/healthz", headers={"Host": "10.1.2.3"})
     assert response.status_code == 200
-    assert response.json() == {"database": "ok", "redis": "ok"}
+    # Nobody signs on here: there is no identity provider.
+    assert response.json() == {"database": "ok", "redis": "ok", "identity_providers": "expired"}
     assert "Set-Cookie" not in response
 
 
