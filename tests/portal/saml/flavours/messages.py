@@ -58,10 +58,12 @@ def response(
     asked: str | None = None,
     issuer: str | None = None,
     edit: Edit | None = None,
+    encrypt: Edit | None = None,
 ) -> bytes:
     """Return a vendor's answer about Alice, `edit`ed before its "response", "assertion" or "both" are signed.
 
-    `asked` is the id of the request that is answered, None where the sign-on starts at the identity provider.
+    `encrypt` gets the response when the assertion has been signed and the response has not. `asked` is the
+    id of the request that is answered, None where the sign-on starts at the identity provider.
     """
     text = (HERE / flavour / "response.xml").read_text()
     ids = {name: uuid4().hex for name in ("response_id", "assertion_id", "session_index")}
@@ -83,7 +85,14 @@ def response(
             del element.attrib["InResponseTo"]
     if edit is not None:
         edit(_assertion(root))
-    _sign(root, keys)
+    inner, outer = _assertion(root).find(f"{DS}Signature"), root.find(f"{DS}Signature")
+    # The innermost first, for the outer signature covers the inner.
+    if inner is not None:
+        _sign(inner, keys)
+    if encrypt is not None:
+        encrypt(root)
+    if outer is not None:
+        _sign(outer, keys)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 
@@ -147,13 +156,12 @@ def _signature(flavour: str, element: etree._Element, *, wanted: bool) -> str:
     return Template((HERE / flavour / "signature.xml").read_text()).safe_substitute(id=element.get("ID", ""))
 
 
-def _sign(root: etree._Element, keys: Keys) -> None:
-    """Fill in every signature, the innermost first, for the outer ones cover the inner."""
-    for signature in reversed(list(root.iter(f"{DS}Signature"))):
-        info = _only(signature, "SignedInfo")
-        _only(info, "DigestValue").text = base64.b64encode(hashlib.sha256(_covered(signature)).digest()).decode()
-        value = keys.private.sign(_canonical(info), padding.PKCS1v15(), hashes.SHA256())
-        _only(signature, "SignatureValue").text = base64.b64encode(value).decode()
+def _sign(signature: etree._Element, keys: Keys) -> None:
+    """Fill in digest, signature and nothing else."""
+    info = _only(signature, "SignedInfo")
+    _only(info, "DigestValue").text = base64.b64encode(hashlib.sha256(_covered(signature)).digest()).decode()
+    value = keys.private.sign(_canonical(info), padding.PKCS1v15(), hashes.SHA256())
+    _only(signature, "SignatureValue").text = base64.b64encode(value).decode()
 
 
 def _covered(signature: etree._Element) -> bytes:
@@ -178,7 +186,8 @@ def _canonical(element: etree._Element, prefixes: list[str] | None = None) -> by
 
 
 def _only(parent: etree._Element, name: str) -> etree._Element:
-    (found,) = parent.iter(f"{DS}{name}")
+    found = next(parent.iter(f"{DS}{name}"))
+    assert isinstance(found, etree._Element)
     return found
 
 
