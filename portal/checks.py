@@ -158,10 +158,20 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
 
 @register(Tags.security)
 def check_own_keys(app_configs: Sequence[Any] | None = None, **_: Any) -> list[CheckMessage]:
-    """E012: a key of ours that cannot be used would be found out by people whose assertions cannot be opened."""
+    """E012, W002: a key of ours that cannot be used would be found out by people whose assertions cannot be opened."""
     from portal.saml import keys
 
-    return [Error(message, hint=hint, id="portal.E012") for message, hint in keys.problems()]
+    return [
+        *(Error(message, hint=hint, id="portal.E012") for message, hint in keys.problems()),
+        *(
+            CheckWarning(
+                f"{name} ends within 30 days.",
+                hint="Make a new pair and set it as the next one, so that identity providers can learn it in time.",
+                id="portal.W002",
+            )
+            for name in keys.ends_soon()
+        ),
+    ]
 
 
 @register(Tags.security)

@@ -6,7 +6,7 @@ During a rollover there are two pairs. The current one signs; either one decrypt
 import logging
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -14,11 +14,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 logger = logging.getLogger(__name__)
 
 MIN_RSA_BITS = 2048
 MAX_FILE_BYTES = 64 * 1024
+WARN_BEFORE = timedelta(days=30)
 
 _Paths = tuple[str, str]
 
@@ -61,7 +64,10 @@ def all_keys() -> tuple[SpKey, ...]:
 
 
 def problems() -> list[tuple[str, str]]:
-    """Return what is wrong with the configured keys, as (message, hint); reads the files."""
+    """Return what is wrong with our keys and the contact in our metadata, as (message, hint).
+
+    Reads the files, and loads good keys, so that no request has to.
+    """
     found: list[tuple[str, str]] = []
     names = (("SAML_SP_KEY", "SAML_SP_CERTIFICATE"), ("SAML_SP_KEY_NEXT", "SAML_SP_CERTIFICATE_NEXT"))
     for key_name, certificate_name in names:
@@ -75,7 +81,26 @@ def problems() -> list[tuple[str, str]]:
             found.append((str(problem), problem.hint))
     if settings.SAML_SP_KEY_NEXT and not settings.SAML_SP_KEY:
         found.append(("SAML_SP_KEY_NEXT is set without SAML_SP_KEY.", "Set the current pair, too, or only that one."))
-    return found
+    if not found:
+        all_keys()
+    return found + _contact_problems()
+
+
+def ends_soon() -> list[str]:
+    """Return the names of the settings whose certificates end within WARN_BEFORE."""
+    now = datetime.now(UTC)
+    names = ("SAML_SP_CERTIFICATE", "SAML_SP_CERTIFICATE_NEXT")
+    ends = [(name, key.certificate.not_valid_after_utc) for key, name in zip(all_keys(), names, strict=False)]
+    return [name for name, end in ends if now < end <= now + WARN_BEFORE]
+
+
+def _contact_problems() -> list[tuple[str, str]]:
+    try:
+        if settings.SAML_CONTACT_TECHNICAL:
+            validate_email(settings.SAML_CONTACT_TECHNICAL)
+    except ValidationError:
+        return [("SAML_CONTACT_TECHNICAL is no mail address.", "Set the address alone, without a name.")]
+    return []
 
 
 def load(key_path: str, certificate_path: str, *, key_name: str, certificate_name: str) -> SpKey:

@@ -77,8 +77,17 @@ def register(session: SessionBase, user: User) -> None:
 def leave(known: dict[str, Any] | None, store: SamlStateStore) -> Outgoing | None:
     """Return the request that ends the session at the provider that it came from, and note it in this browser.
 
-    `known` is what `note` kept. None where the provider takes no logout or there is no key to sign with.
+    `known` is what `note` kept. None where the provider takes no logout or there is no key to sign with, and whatever
+    goes wrong: the person has been signed out here, and must be told so.
     """
+    try:
+        return _leave(known, store)
+    except Exception as error:  # noqa: BLE001  (a provider that cannot be reached keeps nobody here)
+        logger.error("The session at the identity provider goes on: %s", type(error).__name__)  # noqa: TRY400
+        return None
+
+
+def _leave(known: dict[str, Any] | None, store: SamlStateStore) -> Outgoing | None:
     key = keys.current()
     provider = provider_for(known["issuer"]) if known and key else None
     if known is None or key is None or provider is None or provider.expired:

@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from lxml import etree
 
 from portal.demo.idp import Keys, Response, create_keys, encode
-from portal.saml import crypto, logout
+from portal.saml import crypto, logout, logout_messages
 from portal.saml.causes import Cause
 from portal.saml.logout_messages import PARTIAL, RESPONDER
 from portal.saml.names import HTTP_POST, HTTP_REDIRECT, SUCCESS
@@ -196,6 +196,17 @@ def test_a_provider_that_is_gone_keeps_nobody_here(signed_on: Sign, settings: La
 
     browser.client.post("/logout/")
 
+    assert _out(browser)
+
+
+def test_whatever_fails_on_the_way_the_person_is_out(signed_on: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError
+
+    browser = signed_on()
+    monkeypatch.setattr(logout_messages, "request", fail)
+
+    assert browser.client.post("/logout/")["Location"] == "/"
     assert _out(browser)
 
 

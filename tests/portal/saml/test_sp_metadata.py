@@ -305,3 +305,20 @@ def test_a_next_pair_needs_a_current_one(settings: LazySettings, tmp_path: Path,
     settings.SAML_SP_KEY_NEXT, settings.SAML_SP_CERTIFICATE_NEXT = sp_keys.write(tmp_path, "next", sp)
 
     assert _messages() == ["SAML_SP_KEY_NEXT is set without SAML_SP_KEY."]
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(settings: LazySettings, tmp_path: Path) -> None:
+    sp_keys.use(settings, tmp_path, create_keys("soon", expires=datetime.now(UTC) + timedelta(days=20)))
+
+    found = checks.check_own_keys()
+
+    assert [(each.id, each.msg, each.is_serious()) for each in found] == [
+        ("portal.W002", "SAML_SP_CERTIFICATE ends within 30 days.", False)
+    ]
+
+
+@pytest.mark.parametrize("contact", ["nobody", "Nobody <nobody@example.com>", "a@example.com\x00"])
+def test_a_contact_that_is_no_address_stops_the_start(settings: LazySettings, contact: str) -> None:
+    settings.SAML_CONTACT_TECHNICAL = contact
+
+    assert _messages() == ["SAML_CONTACT_TECHNICAL is no mail address."]
