@@ -1,5 +1,6 @@
 """The WSGI application: `gunicorn portal.wsgi`; warm before the port answers, so that no visitor waits for imports."""
 
+import gc
 import logging
 import os
 
@@ -31,6 +32,9 @@ def _warm_up() -> None:
         connection.close()
         if isinstance(connection, DatabaseWrapper):
             connection.close_pool()
+    # What has been loaded by now stays: the garbage collector need not walk it again and again.
+    gc.collect()
+    gc.freeze()
 
 
 require_valid_configuration()

@@ -4,6 +4,7 @@ Wanted evidence is worked out from group memberships and role mappings and compa
 statement, for one user as for all of them. Evidence that has run out counts as gone: it is deleted, or begins anew.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -158,7 +159,9 @@ _SETTLE = """
     FROM unnest(%(saml_ids)s::text[]) AS said (id)
     WHERE NOT EXISTS (SELECT FROM teams_team WHERE saml_id = said.id)
     ORDER BY 3, 5
-""".replace("{scope}", _SCOPE).replace("{told}", _TOLD)
+"""
+# Without comments and indents it is short enough for psycopg to remember how it is taken apart.
+_SETTLE = re.sub(r"\s+", " ", re.sub(r"--.*", "", _SETTLE.replace("{scope}", _SCOPE).replace("{told}", _TOLD)))
 
 
 def settle(
