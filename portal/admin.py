@@ -186,8 +186,8 @@ class IdentityProviderAdmin(AuditedAdmin):
     def in_force(self, row: IdentityProvider) -> SafeString:
         """Return the attribute names that sign-on uses; of several the first that an assertion has counts."""
         names = attribute_names(row)
-        told = (("user", (*names.user, "the NameID")), ("team", names.team), ("groups", names.groups))
-        told += (("mail", names.email), ("name", names.name))
+        told = [("user", (*names.user, "the NameID")), ("team", names.team), ("groups", names.groups)]
+        told += [("mail", names.email), ("name", names.name)]
         return format_html_join("", "<div>{}: {}</div>", ((kind, ", else ".join(each)) for kind, each in told))
 
 

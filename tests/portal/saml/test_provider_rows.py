@@ -1,6 +1,7 @@
 """Identity providers as rows: seeded by the environment, read without a query per sign-on, in force without restart."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -245,7 +246,7 @@ def test_rows_are_looked_at_every_few_seconds_only(
     other_keys: Keys, metadata_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_provider(OTHER, other_keys)
-    monkeypatch.setattr(registry.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     providers.provider_for(OTHER)
     IdentityProvider.objects.update(is_active=False)
 
@@ -255,7 +256,7 @@ def test_rows_are_looked_at_every_few_seconds_only(
     assert list(queries) == []
 
     assert registry.LOOK_EVERY <= 5
-    monkeypatch.setattr(registry.time, "monotonic", lambda: 1000.0 + registry.LOOK_EVERY)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + registry.LOOK_EVERY)
     with CaptureQueriesContext(connection) as queries:
         assert providers.provider_for(OTHER) is None
     assert len(queries) == 2

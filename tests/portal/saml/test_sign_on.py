@@ -10,8 +10,8 @@ from django.conf import LazySettings
 from django.contrib.sessions.models import Session
 
 from portal.demo.idp import FLAVOURS, Flavour, Response
-from portal.saml import providers
-from teams.models import AuditEvent, GroupMembership, Membership, User
+from portal.saml import registry, upkeep
+from teams.models import AuditEvent, GroupMembership, IdentityProvider, Membership, User
 from tests.factories import make_mapping, make_team, make_user
 from tests.portal.saml.conftest import Browser
 
@@ -193,14 +193,12 @@ def test_the_session_ends_by_itself_where_the_identity_provider_sets_no_end(
     assert 3590 <= browser.client.session.get_expiry_age() <= 3600
 
 
-def test_a_provider_for_one_team_speaks_for_no_other(
-    browser: Browser, answer: Answer, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_provider_for_one_team_speaks_for_no_other(browser: Browser, answer: Answer, settings: LazySettings) -> None:
     settings.PORTAL_ADMIN_GROUPS = ["analysts"]
     red, blue = make_team("red"), make_team("blue")
     make_mapping("analysts", blue)
-    terms = providers._with_terms
-    monkeypatch.setattr(providers, "_with_terms", lambda known: replace(terms(known), only_team="red-id"))
+    upkeep.seed()
+    IdentityProvider.objects.update(only_team=red, gives_roles=False)
 
     browser.bring(answer({"ssouserid": ["alice"], "teamid": ["red-id", "blue-id"], "groups": ["analysts"]}))
 
@@ -209,12 +207,11 @@ def test_a_provider_for_one_team_speaks_for_no_other(
     assert User.objects.get().role == User.Role.NONE
 
 
-def test_people_of_another_realm_are_other_people(
-    browser: Browser, answer: Answer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_people_of_another_realm_are_other_people(browser: Browser, answer: Answer) -> None:
     browser.bring(answer())
-    terms = providers._with_terms
-    monkeypatch.setattr(providers, "_with_terms", lambda known: replace(terms(known), realm="partner"))
+    upkeep.seed()
+    IdentityProvider.objects.update(realm="partner")
+    registry.look_soon()
 
     browser.bring(answer({"ssouserid": ["alice"], "groups": ["g"]}))
 
