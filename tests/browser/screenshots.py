@@ -94,7 +94,7 @@ def colleague(page: Page, stack: Stack) -> None:
     open_team(page, "Team 2")
     page.wait_for_url(f"{stack.aws}/**", timeout=2 * READY_MS)
     page.goto(stack.portal)
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_role("link", name="Sign on")).to_be_visible()
 
 

@@ -17,7 +17,7 @@ def sign_on(page: Page, stack: Stack, name: str, *, scripts: bool = True) -> Non
     page.get_by_role("button", name=name).click()
     if not scripts:
         page.get_by_role("button", name="Continue to Studio Portal").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
 
 
 def teams(page: Page) -> list[str]:

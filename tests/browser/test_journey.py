@@ -44,7 +44,7 @@ def test_way_back_from_studio_leads_to_the_teams(page: Page, stack: Stack) -> No
 
 def test_other_people_see_their_own_teams_only(page: Page, stack: Stack) -> None:
     sign_on(page, stack, "User 1")
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_role("link", name="Sign on")).to_be_visible()
     sign_on(page, stack, "User 2")
     assert teams(page) == ["Team 2"]
@@ -64,10 +64,29 @@ def test_sign_on_started_at_the_identity_provider(page: Page, stack: Stack) -> N
     page.goto(stack.idp)
     page.get_by_role("radio", name="User 2").check()
     page.get_by_role("button", name="Team 2 application").click()
+    expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")
+    page.go_back()
     expect(page.get_by_role("heading", name="Your teams")).to_be_visible()
     assert teams(page) == ["Team 2"]
-    open_team(page, "Team 2")
+
+
+def test_link_to_a_team_survives_sign_on(page: Page, stack: Stack) -> None:
+    page.goto(f"{stack.portal}/t/team2/")
+    page.get_by_role("button", name="User 2").click()
     expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")
+    # Once for each visit: the way back leads to the teams and stays there.
+    page.go_back()
+    expect(page.get_by_role("heading", name="Your teams")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Your teams")).to_be_visible()
+    page.goto(f"{stack.portal}/t/team2/")
+    expect_studio(page, stack, profile="user2-team2", role="StudioTeam2")
+
+
+def test_link_to_a_team_of_others_is_not_found_after_sign_on(page: Page, stack: Stack) -> None:
+    page.goto(f"{stack.portal}/t/team1/")
+    page.get_by_role("button", name="User 2").click()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
 
 
 def test_person_without_a_team_learns_whom_to_ask(page: Page, stack: Stack) -> None:

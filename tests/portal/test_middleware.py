@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from portal.middleware import client_address
+from portal.middleware import client_address, client_network
 
 
 def asked_from(remote: str, forwarded: str | None = None) -> HttpRequest:
@@ -45,3 +45,16 @@ def test_every_answer_names_its_request(client: Client) -> None:
 def test_a_request_id_of_the_caller_is_not_taken_over(client: Client) -> None:
     response = client.get("/", headers={"X-Request-ID": "forged"})
     assert response["X-Request-ID"] != "forged"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:0:1:aaaa::1", "2001:db8:0:1::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        (None, "unknown"),
+    ],
+)
+def test_neighbours_for_rate_limits(address: str | None, network: str) -> None:
+    assert client_network(address) == network
