@@ -66,7 +66,7 @@ class _Snapshot:
 
     def current(self) -> Rows | None:
         # One thread looks while the others go on with what is known; only where nothing is known they wait for it.
-        if self._due() and self._lock.acquire(blocking=self.rows is None):
+        if (self.rows is None or self._due()) and self._lock.acquire(blocking=self.rows is None):
             try:
                 if self._due():
                     self._looked = time.monotonic()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from portal.demo.idp import Keys, Response, encode, make_response
-from portal.saml import replay
+from portal.saml import registry, replay
 from portal.saml.causes import Cause, Refused
 from portal.saml.state import SamlStateStore
 from portal.saml.verify import verify
@@ -64,7 +64,8 @@ def messages(keys: Keys) -> list[bytes]:
 
 @pytest.fixture
 def unspent(monkeypatch: pytest.MonkeyPatch, metadata_file: object) -> None:
-    """Let one message be shown again and again, so that each mutation is judged for itself."""
+    """Let one message be shown again and again, so that each mutation is judged for itself, without a database."""
+    monkeypatch.setattr(registry, "rows", dict)
     monkeypatch.setattr(replay, "spend_assertion", lambda **_: None)
 
 
