@@ -53,14 +53,12 @@ class Provider:
 def provider_for(issuer: str) -> Provider | None:
     """Return the active provider with this entity id, expired or not; None for an unknown one.
 
-    Raises `Refused` where the provider is known but what admins decided about it is not: a database that has not
-    answered since the process started cannot say that it was switched off.
+    Raises `Refused` while it is unknown what admins decided: a database that has not answered since the process
+    started cannot say that a provider was switched off.
     """
     rows, copy = registry.rows(), sources.current()
     if rows is None:
-        if copy.find(issuer):
-            raise Refused(Cause.DATABASE_DOWN, issuer=issuer)
-        return None
+        raise Refused(Cause.DATABASE_DOWN)
     if issuer in rows:
         return _of_row(rows[issuer], copy)
     known = copy.find(issuer)

@@ -117,12 +117,11 @@ def refresh(pk: int) -> str:
 
     Whoever changes the row meanwhile wins: then the answer is dropped.
     """
-    row = IdentityProvider.objects.get(pk=pk)
-    url = row.metadata_url
-    if not _claim(row):
+    row = IdentityProvider.objects.filter(pk=pk).first()
+    if row is None or not _claim(row):
         return ""
     try:
-        document = fetch.fetch(url)
+        document = fetch.fetch(row.metadata_url)
         known = _named(document, row.entity_id)
         require_usable(known)
     except MetadataError as error:

@@ -119,7 +119,7 @@ def test_a_second_start_keeps_the_data_is_quick_and_refuses_company(demo: Demo, 
     for part in ("PostgreSQL", "Redis", "AWS stand-in", "Identity provider", "Worker", "Beat", "Web server"):
         assert f"✓ {part}" in text
     with urllib.request.urlopen(f"{demo.portal}/healthz", timeout=10) as response:
-        assert json.load(response) == {"database": "ok", "redis": "ok"}
+        assert json.load(response) == {"database": "ok", "redis": "ok", "identity_providers": "ok"}
 
     again = demo.run()
     assert again.returncode == 1

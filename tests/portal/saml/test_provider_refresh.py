@@ -98,10 +98,19 @@ def test_two_workers_ask_once(row: IdentityProvider, remote: Remote, monkeypatch
     stale = IdentityProvider.objects.get()
     upkeep.refresh(row.pk)
 
-    monkeypatch.setattr(IdentityProvider.objects, "get", lambda **_: stale)
+    assert not upkeep._claim(stale)
+    claim = upkeep._claim
+    monkeypatch.setattr(upkeep, "_claim", lambda _: claim(stale))
     upkeep.refresh(row.pk)
 
     assert remote.asked == 1
+
+
+def test_a_provider_that_was_deleted_meanwhile_is_left_alone(row: IdentityProvider, remote: Remote) -> None:
+    row.delete()
+
+    assert upkeep.refresh(row.pk or 0) == ""
+    assert remote.asked == 0
 
 
 def _expired() -> bytes:

@@ -132,7 +132,8 @@ def test_nobody_signs_on_while_it_is_unknown_what_admins_decided(
         with pytest.raises(Refused) as caught:
             providers.provider_for(ISSUER)
         assert caught.value.cause is Cause.DATABASE_DOWN
-        assert providers.provider_for(OTHER) is None
+        assert Client().get("/saml2/login/", {"idp": ISSUER}).status_code == 503
+        assert Client().get("/saml2/login/").status_code == 302
 
     assert providers.provider_for(ISSUER)
 
@@ -187,6 +188,33 @@ def test_workers_that_start_together_make_one_row(metadata_file: Path) -> None:
     assert len(done) == 8
     assert IdentityProvider.objects.count() == 1
     assert AuditEvent.objects.count() == 1
+
+
+def test_the_second_thread_waits_for_the_first_look(
+    metadata_file: Path, other_keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has just started knows no rows for a moment, which must not be taken for a lost database."""
+    row = make_provider(OTHER, other_keys)
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow() -> dict[int, tuple[str, ...]]:
+        looking.set()
+        go_on.wait(10)
+        return {row.pk: ("1",)}
+
+    monkeypatch.setattr(registry, "_read_stamps", slow)
+    monkeypatch.setattr(registry, "_read_rows", lambda _: [row])
+    found: list[registry.Rows | None] = []
+    threads = [threading.Thread(target=lambda: found.append(registry.rows())) for _ in range(4)]
+    threads[0].start()
+    assert looking.wait(10)
+    for each in threads[1:]:
+        each.start()
+    go_on.set()
+    for each in threads:
+        each.join(10)
+
+    assert [bool(each and OTHER in each) for each in found] == [True] * 4
 
 
 def test_a_row_is_a_provider(browser: Browser, answer: Answer, keys: Keys, other_keys: Keys) -> None:
