@@ -133,6 +133,31 @@ def test_an_own_attribute_name_counts_instead_of_the_preset(set_up: SetUp, bring
     assert groups() == {"physics"}
 
 
+def test_the_first_name_that_is_there_decides_even_without_a_value(set_up: SetUp, bring: Bring) -> None:
+    set_up("entra")
+
+    def edit(assertion: etree._Element) -> None:
+        drop(assertion, GROUPS)
+        add(assertion, "groups", "second choice")
+        add(assertion, GROUPS)
+
+    bring("entra", edit)
+
+    assert groups() == frozenset()
+    assert AuditEvent.objects.get(action=AuditEvent.Action.SIGN_ON).data["groups"] == 0
+
+
+def test_the_name_of_an_attribute_counts_before_the_friendly_name_of_another(set_up: SetUp, bring: Bring) -> None:
+    set_up("okta")
+
+    def edit(assertion: etree._Element) -> None:
+        add(assertion, "urn:example:nicknames", "admins", FriendlyName="groups")
+
+    bring("okta", edit)
+
+    assert groups() == ALICES["okta"].groups
+
+
 def test_identity_center_names_the_team(set_up: SetUp, bring: Bring) -> None:
     set_up("identity-center")
     red = make_team("red")
