@@ -9,7 +9,7 @@ from tests.bench.sites import Site
 from tests.bench.tables import ms, table, times, verdict
 
 ACS = "/saml2/acs/"
-ROUNDS = 7
+ROUNDS = 5
 PER_ROUND = 15
 TARGETS: dict[Signed, float] = {"assertion": 4, "response": 4, "both": 6}
 NAMES = {"assertion": "assertion signed", "response": "response signed", "both": "both signed"}
