@@ -8,10 +8,12 @@ from django.conf import settings
 from portal.saml import fetch, metadata, upkeep
 from portal.saml.flavours import preset
 from portal.saml.metadata import IdpMetadata, MetadataError
+from portal.saml.presets import PRESETS
 from teams.admin.generic import ModelForm
 from teams.models import IdentityProvider
 
 _URL_HELP = "An https address. It is asked now, and every hour by a worker; the last good copy is kept."
+_REPLACE_HELP = "Paste newer metadata of this provider to replace what is below; empty the URL then."
 _NAMES = ("user", "team", "groups", "email", "name")
 
 
@@ -51,8 +53,12 @@ class ProviderForm(ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "name" in self.fields:
-            self.fields["name"].required = False
-            self.fields["name"].help_text += " Empty: the host of its entity id."
+            self.fields["name"].required = bool(self.instance.pk)
+            self.fields["name"].help_text += "" if self.instance.pk else " Empty: the host of its entity id."
+        if self.instance.pk and "metadata_xml" in self.fields:
+            self.fields["metadata_xml"].help_text = _REPLACE_HELP
+        if self.instance.pk and "flavour" in self.fields:
+            self.fields["flavour"].help_text += f" {PRESETS[self.instance.flavour].help}"
         if "metadata_url" in self.fields:
             self.fields["metadata_url"].help_text = _URL_HELP
         for name in _NAMES:
@@ -70,8 +76,8 @@ class ProviderForm(ModelForm):
         cleaned = super().clean() or {}
         if not is_environments(self.instance):
             self._read_metadata(cleaned)
-        if not cleaned.get("name") and "name" not in self.errors:
-            self._name_it(cleaned)
+        if self.brings_metadata and not cleaned.get("name") and "name" not in self.errors:
+            cleaned["name"] = upkeep.name_of(self.known)
         return cleaned
 
     def _read_metadata(self, cleaned: dict[str, Any]) -> None:
@@ -126,12 +132,6 @@ class ProviderForm(ModelForm):
         upkeep.fill(self.instance, document, known)
         self.brings_metadata = True
         self.known = known
-
-    def _name_it(self, cleaned: dict[str, Any]) -> None:
-        if self.brings_metadata:
-            cleaned["name"] = upkeep.name_of(self.known)
-        elif self.instance.pk:
-            self.add_error("name", "Give it a name.")
 
 
 def is_environments(row: IdentityProvider | None) -> bool:

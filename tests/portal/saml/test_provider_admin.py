@@ -458,3 +458,15 @@ def test_the_list_tells_of_a_certificate_that_ends_soon(alice: Client) -> None:
     make_provider(OTHER, create_keys("short", expires=datetime.now(UTC) + timedelta(days=29)))
 
     assert "expires within 30 days" in alice.get(LIST).content.decode()
+
+
+def test_a_name_is_not_taken_away(alice: Client, keys: Keys) -> None:
+    row = make_provider(OTHER, keys)
+
+    assert "name" in errors(alice.post(change(row), form(name=" ")))
+
+
+def test_the_page_says_what_the_kind_needs(alice: Client, keys: Keys) -> None:
+    row = make_provider(OTHER, keys, flavour="auth0")
+
+    assert "signatureAlgorithm to rsa-sha256" in alice.get(change(row)).content.decode()
