@@ -6,7 +6,8 @@ messages are looked at in two cheap steps before any XML is parsed:
 
 * Can it be honest at all? Every real answer is base64 of a text that names a known issuer and holds a signature value
   or an encrypted assertion. What does not is answered 429, with a page made once, no log line and no audit row.
-* Has this very message failed its signature within the last minute? Floods repeat themselves; it is answered likewise.
+* Has this very message failed its signature, or could it not be decrypted, within the last minute? Floods repeat
+  themselves; it is answered likewise.
 
 Everything else is verified as always, so that a real answer signs its person on however many forged ones its network
 sends beside it, and so that a person whose provider is set up wrongly still reads why. A flood of messages that are
@@ -34,6 +35,8 @@ from teams import audit
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
+# What only cryptography finds out.
+_COSTLY = frozenset({Cause.SIGNATURE_INVALID, Cause.DECRYPTION})
 
 # Bounded, and stopped by the next tag, so that it takes linear time on any text.
 _ISSUER = re.compile(r"<(?:[\w.-]{1,64}:)?Issuer(?:\s[^<>]{0,1000})?>([^<>]{1,2000})</")
@@ -46,7 +49,7 @@ def read(field: str, store: SamlStateStore) -> verify.Verified:
     try:
         return verify.verify(field, store)
     except Refused as refused:
-        if refused.cause is Cause.SIGNATURE_INVALID:
+        if refused.cause in _COSTLY:
             _remember(field)
         raise
 
@@ -79,6 +82,7 @@ def _can_be_honest(field: str) -> bool:
         return False
     if "SignatureValue" not in text and "CipherValue" not in text:
         return False
+    # In front of an encrypted assertion the issuer stands too; without it the response is refused anyway.
     found = _ISSUER.search(text)
     return found is not None and provider_for(html.unescape(found[1]).strip()) is not None
 

@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.sessions.models import Session
+from lxml import etree
 
-from portal.demo.idp import Keys, Response, encode, make_response
+from portal.demo.idp import Keys, Response, create_keys, encode, make_response
+from portal.demo.idp.encryption import encrypt_assertion
 from portal.saml import crypto, envelope
 from teams.models import AuditEvent
+from tests.portal.saml import sp_keys
 from tests.portal.saml.conftest import ISSUER, Browser
 from tests.portal.test_sessions import NO_REDIS
 
@@ -97,6 +101,22 @@ def test_an_honest_sign_on_that_began_here_succeeds(
     flood(browser)
     asked = other_browser.ask()
     assert post(other_browser, encode(make_response(keys, answer(asked=asked)))).status_code == 302
+
+
+def test_an_honest_encrypted_sign_on_succeeds(
+    browser: Browser,
+    other_browser: Browser,
+    answer: Answer,
+    keys: Keys,
+    settings: LazySettings,
+    tmp_path: Path,
+) -> None:
+    ours = create_keys("portal")
+    sp_keys.use(settings, tmp_path, ours, create_keys("portal next"))
+    root = etree.fromstring(make_response(keys, answer(sign="assertion")))
+    encrypt_assertion(root, ours.certificate)
+    flood(browser)
+    assert post(other_browser, encode(etree.tostring(root))).status_code == 302
 
 
 def test_somebody_whose_provider_is_set_up_wrongly_still_reads_why(
