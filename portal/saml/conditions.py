@@ -48,13 +48,13 @@ def check_conditions(assertion: etree._Element, *, audience: str, now: datetime)
     if conditions is None:
         raise Refused(Cause.NO_CONDITIONS)
     start, end = times.attribute(conditions, "NotBefore"), times.attribute(conditions, "NotOnOrAfter")
-    if start is not None and end is not None and end <= start > now:
-        # A time that never comes; with what is allowed for clocks that differ, it could seem to be now.
-        raise Refused(Cause.BAD_TIME)
     if start is not None and start > now + SKEW:
         raise Refused(Cause.NOT_YET_VALID)
     if end is not None and end <= now - SKEW:
         raise Refused(Cause.EXPIRED)
+    if start is not None and end is not None and end <= start > now:
+        # A time that never comes; with what is allowed for clocks that differ, it could seem to be now.
+        raise Refused(Cause.BAD_TIME)
     elements = [each for each in conditions if isinstance(each.tag, str)]
     if any(each.tag not in _KNOWN_CONDITIONS for each in elements):
         raise Refused(Cause.UNKNOWN_CONDITION)

@@ -97,6 +97,7 @@ class Signing:
     canonical: str = EXCLUSIVE
     transforms: tuple[str, ...] = (ENVELOPED, EXCLUSIVE)
     prefixes: str | None = None
+    info_prefixes: str | None = None
     uri: str = "#{id}"
     place: int | None = None
     pss: bool = False
@@ -126,11 +127,19 @@ def sign(element: etree._Element, keys: Keys, how: Signing) -> None:
     info = signature[0]
     if how.bend:
         how.bend(info)
-    value = _value(canonical(info, how.canonical, None), keys, how)
+    if how.info_prefixes:
+        info[0].append(etree.fromstring(_listed(how.info_prefixes)))
+    element.insert(_usual_place(element) if how.place is None else how.place % (len(element) + 1), signature)
+    # In its place, because a list of prefixes takes declarations of the elements around into account.
+    info = etree.fromstring(etree.tostring(signature[0], with_tail=False))
+    value = _value(canonical(info, how.canonical, how.info_prefixes.split() if how.info_prefixes else None), keys, how)
     signature[1].text = base64.encodebytes(value).decode()
     if how.dress:
         how.dress(signature)
-    element.insert(_usual_place(element) if how.place is None else how.place % (len(element) + 1), signature)
+
+
+def _listed(prefixes: str) -> str:
+    return f'<ec:InclusiveNamespaces xmlns:ec="{EXCLUSIVE}" PrefixList="{prefixes}"/>'
 
 
 def _usual_place(element: etree._Element) -> int:
@@ -151,7 +160,7 @@ def canonical(element: etree._Element, algorithm: str, prefixes: list[str] | Non
 
 
 def _signature_xml(element: etree._Element, keys: Keys, how: Signing, digest: str) -> str:
-    listed = f'<ec:InclusiveNamespaces xmlns:ec="{EXCLUSIVE}" PrefixList="{how.prefixes}"/>' if how.prefixes else ""
+    listed = _listed(how.prefixes) if how.prefixes else ""
     transforms = "".join(
         f'<ds:Transform Algorithm="{name}">{listed if name.startswith(EXCLUSIVE) else ""}</ds:Transform>'
         for name in how.transforms

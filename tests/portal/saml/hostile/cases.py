@@ -1,5 +1,6 @@
 """What a case of the table is, and the small changes that most cases are made of."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from lxml import etree
 
 from portal.saml.causes import Cause
 from tests.portal.saml.forging import Spoil, the
-from tests.portal.saml.hostile.building import MODES, PERSON, TEMPLATE, Signing
+from tests.portal.saml.hostile.building import MODES, PERSON, TEMPLATE, Signing, instant
 
 ASSERTION = "saml:Assertion"
 SUBJECT = "saml:Assertion/saml:Subject"
@@ -57,12 +58,12 @@ def forged(name: str, after: Spoil, *causes: Cause, modes: tuple[str, ...] = MOD
     return Case(name, after=after, causes=frozenset(causes), modes=modes)
 
 
-def written(name: str, wire: Callable[[bytes], bytes], *causes: Cause, modes: tuple[str, ...] = MODES) -> Case:
+def written(name: str, wire: Callable[[bytes], bytes], *causes: Cause, modes: tuple[str, ...] = ("both",)) -> Case:
     """Somebody changes the bytes of a good message."""
     return Case(name, wire=wire, causes=frozenset(causes), modes=modes)
 
 
-def made(name: str, signing: Signing, *causes: Cause, modes: tuple[str, ...] = MODES) -> Case:
+def made(name: str, signing: Signing, *causes: Cause, modes: tuple[str, ...] = ("response", "assertion")) -> Case:
     """A signature of another make."""
     return Case(name, signing=signing, causes=frozenset(causes), modes=modes)
 
@@ -81,7 +82,12 @@ def honest(
 
 def fragment(xml: str) -> etree._Element:
     """Return an element written with the usual prefixes."""
-    return etree.fromstring(f"<x {NAMES}>{xml}</x>")[0]
+    return etree.fromstring(f"<x {NAMES}>{_dated(xml)}</x>")[0]
+
+
+def _dated(value: str) -> str:
+    """Put instants in place of words like `@-60s`, a minute ago when the case runs."""
+    return re.sub(r"@(-?\d+)s", lambda found: instant(seconds=int(found[1])), value)
 
 
 def attr(path: str, name: str, value: str | None) -> Spoil:
@@ -92,7 +98,7 @@ def attr(path: str, name: str, value: str | None) -> Spoil:
         if value is None:
             del element.attrib[name]
         else:
-            element.set(name, value)
+            element.set(name, _dated(value))
 
     return spoil
 

@@ -2,7 +2,7 @@
 
 from portal.saml.causes import Cause
 from tests.portal.saml.conftest import ACS, ISSUER, PORTAL
-from tests.portal.saml.hostile.building import AUDIENCE, instant
+from tests.portal.saml.hostile.building import AUDIENCE
 from tests.portal.saml.hostile.cases import (
     ASSERTION,
     AUDIENCE_PATH,
@@ -108,20 +108,18 @@ LIMITS = [
     said("conditions: none", drop(CONDITIONS), C.NO_CONDITIONS),
     said(
         "conditions: over",
-        each(attr(CONDITIONS, "NotBefore", instant(hours=-1)), attr(CONDITIONS, "NotOnOrAfter", instant(minutes=-4))),
+        each(attr(CONDITIONS, "NotBefore", "@-3600s"), attr(CONDITIONS, "NotOnOrAfter", "@-240s")),
         C.EXPIRED,
     ),
-    said("conditions: not yet", attr(CONDITIONS, "NotBefore", instant(minutes=4)), C.NOT_YET_VALID),
+    said("conditions: not yet", attr(CONDITIONS, "NotBefore", "@240s"), C.NOT_YET_VALID),
     said(
         "conditions: end before start",
-        each(
-            attr(CONDITIONS, "NotBefore", instant(seconds=60)), attr(CONDITIONS, "NotOnOrAfter", instant(seconds=-60))
-        ),
+        each(attr(CONDITIONS, "NotBefore", "@60s"), attr(CONDITIONS, "NotOnOrAfter", "@-60s")),
         C.BAD_TIME,
     ),
     said(
         "conditions: end at start",
-        each(attr(CONDITIONS, "NotBefore", instant(seconds=60)), attr(CONDITIONS, "NotOnOrAfter", instant(seconds=60))),
+        each(attr(CONDITIONS, "NotBefore", "@60s"), attr(CONDITIONS, "NotOnOrAfter", "@60s")),
         C.BAD_TIME,
     ),
     said("conditions: unknown one", add(CONDITIONS, "<saml:Condition/>"), C.UNKNOWN_CONDITION),
@@ -148,9 +146,9 @@ LIMITS = [
         ),
         C.STRUCTURE,
     ),
-    said("bearer: over", attr(DATA, "NotOnOrAfter", instant(minutes=-4)), C.BEARER_EXPIRED),
+    said("bearer: over", attr(DATA, "NotOnOrAfter", "@-240s"), C.BEARER_EXPIRED),
     said("bearer: no end", attr(DATA, "NotOnOrAfter", None), C.BEARER_NO_END),
-    said("bearer: a start", attr(DATA, "NotBefore", instant(minutes=-5)), C.BEARER_NOT_BEFORE),
+    said("bearer: a start", attr(DATA, "NotBefore", "@-300s"), C.BEARER_NOT_BEFORE),
     said("bearer: no data", drop(DATA), C.BEARER_NO_END),
     said("bearer: no confirmation", drop(CONFIRMATION), C.NO_BEARER),
     said("bearer: no method", attr(CONFIRMATION, "Method", None), C.NO_BEARER, C.STRUCTURE),
@@ -158,19 +156,19 @@ LIMITS = [
     said("bearer: sender vouches", attr(CONFIRMATION, "Method", f"{NS}:cm:sender-vouches"), C.NO_BEARER),
     said("bearer: SAML 1.1", attr(CONFIRMATION, "Method", "urn:oasis:names:tc:SAML:1.0:cm:bearer"), C.NO_BEARER),
     said("bearer: capitals", attr(CONFIRMATION, "Method", f"{NS}:cm:Bearer"), C.NO_BEARER),
-    said("issued: two hours ago", attr(ASSERTION, "IssueInstant", instant(hours=-2)), C.ISSUE_INSTANT),
-    said("issued: in ten minutes", attr(ASSERTION, "IssueInstant", instant(minutes=10)), C.ISSUE_INSTANT),
+    said("issued: two hours ago", attr(ASSERTION, "IssueInstant", "@-7200s"), C.ISSUE_INSTANT),
+    said("issued: in ten minutes", attr(ASSERTION, "IssueInstant", "@600s"), C.ISSUE_INSTANT),
     said("issued: never", attr(ASSERTION, "IssueInstant", None), C.ISSUE_INSTANT),
-    said("response issued: two hours ago", attr("", "IssueInstant", instant(hours=-2)), C.ISSUE_INSTANT),
-    said("response issued: in ten minutes", attr("", "IssueInstant", instant(minutes=10)), C.ISSUE_INSTANT),
+    said("response issued: two hours ago", attr("", "IssueInstant", "@-7200s"), C.ISSUE_INSTANT),
+    said("response issued: in ten minutes", attr("", "IssueInstant", "@600s"), C.ISSUE_INSTANT),
     said("response issued: never", attr("", "IssueInstant", None), C.ISSUE_INSTANT),
-    said("session: over", attr(AUTHN, "SessionNotOnOrAfter", instant(seconds=-10)), C.SESSION_ENDED),
+    said("session: over", attr(AUTHN, "SessionNotOnOrAfter", "@-10s"), C.SESSION_ENDED),
     said("session: nobody signed on", drop(AUTHN), C.NO_AUTHN_STATEMENT),
-    said("session: begins in an hour", attr(AUTHN, "AuthnInstant", instant(hours=1)), C.NOT_YET_VALID),
+    said("session: begins in an hour", attr(AUTHN, "AuthnInstant", "@3600s"), C.NOT_YET_VALID),
     said("session: no beginning", attr(AUTHN, "AuthnInstant", None), C.BAD_TIME),
     said(
         "session: two, one over",
-        add(ASSERTION, f'<saml:AuthnStatement AuthnInstant="{instant()}" SessionNotOnOrAfter="{instant(hours=-1)}"/>'),
+        add(ASSERTION, '<saml:AuthnStatement AuthnInstant="@0s" SessionNotOnOrAfter="@-3600s"/>'),
         C.SESSION_ENDED,
         C.STRUCTURE,
     ),

@@ -120,6 +120,9 @@ MAKING = [
     ),
     honest("RSA-PSS", signing=Signing(method="http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1", pss=True)),
     honest("prefix list", signing=Signing(prefixes="xs")),
+    honest("prefix list of the info", signing=Signing(prefixes="xs", info_prefixes="xs saml")),
+    honest("prefix list of prefixes in use", signing=Signing(prefixes="ds saml", info_prefixes="ds")),
+    honest("prefix list of the info with nothing in scope", signing=Signing(info_prefixes="xsd typens")),
     honest("prefix list of all", signing=Signing(prefixes="xs xsi saml samlp ds")),
     honest("prefix list with the default", signing=Signing(prefixes="#default xs"), template=DEFAULT),
     honest("prefix list of prefixes nobody declared", signing=Signing(prefixes="xsd typens")),
@@ -166,9 +169,9 @@ MAKING = [
 SPEAKING = [
     honest("address of the browser", attr(DATA, "Address", "192.0.2.1")),
     honest("no session index", attr(AUTHN, "SessionIndex", None)),
-    honest("end of the session", attr(AUTHN, "SessionNotOnOrAfter", instant(hours=8))),
+    honest("end of the session", attr(AUTHN, "SessionNotOnOrAfter", "@28800s")),
     honest("end of the session in the year 9999", attr(AUTHN, "SessionNotOnOrAfter", "9999-12-31T23:59:59Z")),
-    honest("signed on there long ago", attr(AUTHN, "AuthnInstant", instant(days=-3))),
+    honest("signed on there long ago", attr(AUTHN, "AuthnInstant", "@-259200s")),
     honest("locality", add(AUTHN, '<saml:SubjectLocality Address="192.0.2.1" DNSName="host"/>', 0)),
     honest(
         "authority",
@@ -225,11 +228,11 @@ SPEAKING = [
     honest(
         "no limits of the conditions", each(attr(CONDITIONS, "NotBefore", None), attr(CONDITIONS, "NotOnOrAfter", None))
     ),
-    honest("a little late", attr(CONDITIONS, "NotOnOrAfter", instant(seconds=-60))),
-    honest("a little early", attr(CONDITIONS, "NotBefore", instant(seconds=100))),
+    honest("a little late", attr(CONDITIONS, "NotOnOrAfter", "@-60s")),
+    honest("a little early", attr(CONDITIONS, "NotBefore", "@100s")),
     honest(
         "clock a little ahead",
-        each(attr("", "IssueInstant", instant(seconds=100)), attr(ASSERTION, "IssueInstant", instant(seconds=100))),
+        each(attr("", "IssueInstant", "@100s"), attr(ASSERTION, "IssueInstant", "@100s")),
     ),
     honest("another confirmation too", add(SUBJECT, f'<saml:SubjectConfirmation Method="{NS}:cm:sender-vouches"/>')),
     honest(
@@ -237,7 +240,7 @@ SPEAKING = [
         add(
             SUBJECT,
             f'<saml:SubjectConfirmation Method="{NS}:cm:bearer"><saml:SubjectConfirmationData '
-            f'Recipient="https://x.example" NotOnOrAfter="{instant(minutes=5)}"/></saml:SubjectConfirmation>',
+            f'Recipient="https://x.example" NotOnOrAfter="@300s"/></saml:SubjectConfirmation>',
         ),
     ),
     honest("a name in the confirmation", add(CONFIRMATION, "<saml:NameID>somebody</saml:NameID>", 0)),
