@@ -184,7 +184,7 @@ SAML_ALLOW_UNSOLICITED = env.bool("SAML_ALLOW_UNSOLICITED", default=True)
 SAML_METADATA_ALLOW_PRIVATE = env.bool("SAML_METADATA_ALLOW_PRIVATE", default=False)
 SAML_MAX_MESSAGE_BYTES = env.int("SAML_MAX_MESSAGE_BYTES", default=256 * 1024)
 # Refused messages of one address a minute, of those that no known key signed, above which less work is done for them.
-SAML_REFUSALS_PER_MINUTE = env.int("SAML_REFUSALS_PER_MINUTE", default=300)
+SAML_REFUSALS_PER_MINUTE = env.int("SAML_REFUSALS_PER_MINUTE", default=600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # The portal's own key, as PEM files: it signs requests, opens encrypted assertions and makes single logout possible.
