@@ -138,25 +138,30 @@ def _wrap_response(hide: Hide, carrier: str, identity: str) -> Callable[[etree._
     return spoil
 
 
-WRAPPING: list[Case] = [
-    forged(
-        f"assertion hidden: {place}, signature: {carrier}, ID: {identity}",
-        _wrap_assertion(hide, carrier, identity),
-        modes=modes,
-    )
-    for (place, hide), carrier, (identity, modes) in product(
-        ASSERTION_PLACES.items(),
-        CARRIERS,
-        # The way the ID is doubled is the same check in every mode.
-        zip(IDS, (("assertion", "both"), ("assertion", "response"), ("assertion",), ("assertion",)), strict=True),
-    )
-    if not (place in {"object", "key info", "transform"} and carrier == "original")
-] + [
-    forged(
-        f"response hidden: {place}, signature: {carrier}, ID: {identity}",
-        _wrap_response(hide, carrier, identity),
-        modes=("response",),
-    )
-    for (place, hide), carrier, identity in product(RESPONSE_PLACES.items(), CARRIERS, IDS[:2])
-    if not (place in {"object", "key info", "signature"} and carrier == "original")
-]
+WRAPPING: list[Case] = (
+    [
+        forged(
+            f"assertion hidden: {place}, signature: {carrier}, ID: {identity}",
+            _wrap_assertion(hide, carrier, identity),
+            modes=modes,
+        )
+        for (place, hide), carrier, (identity, modes) in product(
+            ASSERTION_PLACES.items(),
+            CARRIERS,
+            # The way the ID is doubled is the same check in every mode.
+            zip(IDS, (("assertion", "both"), ("assertion",), ("assertion",), ("assertion",)), strict=True),
+        )
+        if not (place in {"object", "key info", "transform"} and carrier == "original")
+        # How the ID is doubled matters where the forged one carries the signature that names it.
+        and (carrier == "forged" or identity in {"other", "same"})
+    ]
+    + [
+        forged(
+            f"response hidden: {place}, signature: {carrier}, ID: {identity}",
+            _wrap_response(hide, carrier, identity),
+            modes=("response",),
+        )
+        for (place, hide), carrier, identity in product(RESPONSE_PLACES.items(), CARRIERS, IDS[:2])
+        if not (place in {"object", "key info", "signature"} and carrier == "original")
+    ]
+)
