@@ -1,13 +1,13 @@
 """A response, checked from the form field to the person it names, in the order that refuses cheap things first."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
 from lxml import etree
 
-from portal.saml import conditions, encrypted, envelope, identity, replay, state, structure, times
+from portal.saml import conditions, encrypted, envelope, grammar, identity, replay, state, structure, terms, times
 from portal.saml.causes import Cause, Refused
 from portal.saml.identity import Identity
 from portal.saml.providers import Provider, default_provider, provider_for
@@ -48,8 +48,10 @@ def verify(field: str, store: SamlStateStore) -> Verified:
         now = datetime.now(UTC)
         lifetime = _check_addressed(root, signed, now)
         outstanding = _outstanding(root, signed, provider, store)
-        person = _within_terms(identity.read(signed.assertion, provider.attributes), provider)
+        person = terms.within(identity.read(signed.assertion, provider.attributes), provider)
         subject = person.subject
+        for part in (root, signed.assertion):
+            grammar.check(part)
         replay.spend_assertion(
             issuer=issuer, assertion_id=signed.assertion.get("ID", ""), now=now, until=lifetime.replay_until
         )
@@ -82,14 +84,6 @@ def _provider(issuer: str) -> Provider:
     if provider.expired:
         raise Refused(Cause.METADATA_EXPIRED)
     return provider
-
-
-def _within_terms(person: Identity, provider: Provider) -> Identity:
-    """Return what the provider may say: one that speaks for one team says nothing of groups, roles and other teams."""
-    if provider.only_team is None:
-        return person
-    teams = None if person.teams is None else person.teams & {provider.only_team}
-    return replace(person, groups=None, teams=teams)
 
 
 def _check_signed_issuer(signed: structure.Signed, issuer: str) -> None:
