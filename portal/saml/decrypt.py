@@ -1,7 +1,9 @@
 """Opens encrypted assertions in this process: RSA-OAEP for the key, AES for the content, nothing else.
 
-RSA 1.5 is refused, and AES-CBC unless a verified signature covers the ciphertext: both tell an attacker who may ask
-often enough what is inside. Whatever fails behind the choice of algorithms fails with one cause, at the same place.
+RSA 1.5 is refused: it tells an attacker who may ask often enough what is inside. AES-CBC could do so, too, where no
+signature covers the ciphertext (Jager and Somorovsky, “How to Break XML Encryption”, 2011), and Entra ID sends just
+that; whoever opens it must let nothing show but success, `is_malleable` says when. Whatever fails behind the choice of
+algorithms fails with one cause, at the same place.
 """
 
 import base64
@@ -48,17 +50,23 @@ _MASKS: dict[str, hashes.HashAlgorithm] = {
 }
 
 
-def decrypt(sealed: etree._Element, own_keys: Sequence[SpKey], *, signed: bool) -> bytes:
+def is_malleable(sealed: etree._Element) -> bool:
+    """Whether the content's algorithm lets a stranger change what comes out without knowing the key."""
+    methods = sealed.findall(f"{XENC}EncryptedData/{XENC}EncryptionMethod")
+    return any(method.get("Algorithm") not in _GCM for method in methods)
+
+
+def decrypt(sealed: etree._Element, own_keys: Sequence[SpKey]) -> bytes:
     """Return the bytes inside of an EncryptedAssertion.
 
-    `signed` says that a verified signature covers `sealed`. Raises `Refused`: ENCRYPTION_SHAPE and
-    ENCRYPTION_ALGORITHM for what can be seen from outside, DECRYPTION for everything else.
+    Raises `Refused`: ENCRYPTION_SHAPE and ENCRYPTION_ALGORITHM for what can be seen from outside, DECRYPTION for
+    everything else.
     """
     data = _only(sealed, f"{XENC}EncryptedData")
     if data.get("Type", f"{_XENC}Element") != f"{_XENC}Element":
         raise Refused(Cause.ENCRYPTION_SHAPE)
     algorithm = _only(data, f"{XENC}EncryptionMethod").get("Algorithm", "")
-    length = _GCM.get(algorithm) or (_CBC.get(algorithm) if signed else None)
+    length = _GCM.get(algorithm) or _CBC.get(algorithm)
     if length is None:
         raise Refused(Cause.ENCRYPTION_ALGORITHM)
     content = _value(data)

@@ -48,8 +48,7 @@ def open_response(root: etree._Element, certificates: Sequence[x509.Certificate]
 
     The response around, the assertion inside, or both must be signed, and whatever is signed must verify.
     """
-    own_keys = keys.all_keys()
-    if not own_keys:
+    if not keys.all_keys():
         raise Refused(Cause.NO_SP_KEY)
     sealed, response = check_response(root), None
     places = [signature.getparent() for signature in root.iter(f"{DS}Signature")]
@@ -58,8 +57,24 @@ def open_response(root: etree._Element, certificates: Sequence[x509.Certificate]
     if places:
         response = crypto.verify(root, certificates)
         sealed = check_response(response)
-    plain = decrypt.decrypt(sealed, own_keys, signed=response is not None)
-    assertion = _assertion(plain, sealed)
+    try:
+        return _opened(root, sealed, response, certificates)
+    except Refused as refused:
+        seen = refused.cause in {Cause.ENCRYPTION_SHAPE, Cause.ENCRYPTION_ALGORITHM}
+        if response is None and decrypt.is_malleable(sealed) and not seen:
+            # Whether the padding, the XML or the signature inside was wrong must not show: each answer would tell a
+            # stranger who changes the ciphertext a little of what is inside.
+            raise Refused(Cause.DECRYPTION) from None
+        raise
+
+
+def _opened(
+    root: etree._Element,
+    sealed: etree._Element,
+    response: etree._Element | None,
+    certificates: Sequence[x509.Certificate],
+) -> Signed:
+    assertion = _assertion(decrypt.decrypt(sealed, keys.all_keys()), sealed)
     structure.check_ids((root, assertion), (root, assertion))
     if not any(True for _ in assertion.iter(f"{DS}Signature")):
         if response is None:

@@ -150,8 +150,10 @@ def _body(response: http.client.HTTPResponse, end: float) -> bytes:
 def _resolve(target: _Target, end: float) -> Address:
     """Return the address to connect to, the first of those that the name has; raise if any of them is forbidden."""
     addresses = _look_up(target, end)
+    # Whoever sets the environment may name a host inside; an admin may not, nor may a redirect lead elsewhere.
+    named = target.host == urlsplit(settings.SAML_IDP_METADATA).hostname
     for address in addresses:
-        _check_address(address)
+        _check_address(address, allow_private=settings.SAML_METADATA_ALLOW_PRIVATE or named)
     # A host without IPv6 cannot reach such an address, and commonly knows both.
     return min(addresses, key=lambda each: each.version)
 
@@ -177,13 +179,13 @@ def _look_up(target: _Target, end: float) -> list[Address]:
     return answer
 
 
-def _check_address(address: Address) -> None:
-    """Refuse what is not public; private and loopback addresses only unless the settings allow them."""
+def _check_address(address: Address, *, allow_private: bool) -> None:
+    """Refuse what is not public; private and loopback addresses only unless they are allowed."""
     inner = _inner(address)
     if inner.is_global and not inner.is_multicast and not _is_reserved(inner):
         return
     never = inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner.is_reserved
-    if settings.SAML_METADATA_ALLOW_PRIVATE and (inner.is_loopback or not never):
+    if allow_private and (inner.is_loopback or not never):
         return
     raise MetadataError(
         "The metadata's address leads to a private network.",

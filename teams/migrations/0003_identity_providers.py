@@ -6,47 +6,139 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('teams', '0002_audit_append_only'),
+        ("teams", "0002_audit_append_only"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='auditevent',
-            name='action',
-            field=models.CharField(choices=[('sign_on', 'signed on'), ('sign_out', 'signed out'), ('role_changed', 'portal role changed'), ('membership_added', 'membership added'), ('membership_removed', 'membership removed'), ('profile_requested', 'profile requested'), ('profile_created', 'profile created'), ('profile_ready', 'profile ready'), ('profile_failed', 'profile failed'), ('profile_missing', 'profile found missing'), ('profile_found', 'profile found in AWS'), ('profile_retried', 'profile tried again'), ('profile_deleted', 'profile deleted'), ('launch', 'launched Studio'), ('created', 'created in the admin'), ('changed', 'changed in the admin'), ('deleted', 'deleted in the admin'), ('imported', 'imported from a file'), ('metadata_refreshed', 'metadata refreshed')], max_length=32),
+            model_name="auditevent",
+            name="action",
+            field=models.CharField(
+                choices=[
+                    ("sign_on", "signed on"),
+                    ("sign_out", "signed out"),
+                    ("role_changed", "portal role changed"),
+                    ("membership_added", "membership added"),
+                    ("membership_removed", "membership removed"),
+                    ("profile_requested", "profile requested"),
+                    ("profile_created", "profile created"),
+                    ("profile_ready", "profile ready"),
+                    ("profile_failed", "profile failed"),
+                    ("profile_missing", "profile found missing"),
+                    ("profile_found", "profile found in AWS"),
+                    ("profile_retried", "profile tried again"),
+                    ("profile_deleted", "profile deleted"),
+                    ("launch", "launched Studio"),
+                    ("created", "created in the admin"),
+                    ("changed", "changed in the admin"),
+                    ("deleted", "deleted in the admin"),
+                    ("imported", "imported from a file"),
+                    ("metadata_refreshed", "metadata refreshed"),
+                ],
+                max_length=32,
+            ),
         ),
         migrations.CreateModel(
-            name='IdentityProvider',
+            name="IdentityProvider",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='What people choose by, where there are several.', max_length=128)),
-                ('entity_id', models.CharField(max_length=1024, unique=True, verbose_name='entity id')),
-                ('realm', models.CharField(default='default', help_text='Providers of one realm name the same people by the same subjects; realms never share people.', max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9]+(?:-[a-z0-9]+)*\\Z', 'Use lower-case letters, digits and single hyphens between them.')])),
-                ('flavour', models.CharField(choices=[('generic', 'any other'), ('identity-center', 'IAM Identity Center'), ('okta', 'Okta'), ('entra', 'Microsoft Entra ID'), ('keycloak', 'Keycloak'), ('auth0', 'Auth0')], default='generic', help_text='Decides the attribute names that are left empty below.', max_length=16, verbose_name='kind')),
-                ('metadata', models.TextField(editable=False)),
-                ('metadata_url', models.CharField(blank=True, max_length=2048, verbose_name='metadata URL')),
-                ('attribute_user', models.CharField(blank=True, max_length=256, verbose_name='user attribute')),
-                ('attribute_team', models.CharField(blank=True, max_length=256, verbose_name='team attribute')),
-                ('attribute_groups', models.CharField(blank=True, max_length=256, verbose_name='groups attribute')),
-                ('attribute_email', models.CharField(blank=True, max_length=256, verbose_name='mail attribute')),
-                ('attribute_name', models.CharField(blank=True, max_length=256, verbose_name='name attribute')),
-                ('allow_unsolicited', models.BooleanField(default=False, help_text='Takes assertions that nobody asked for here. Leave it off where the provider can start at our page.', verbose_name='sign-on may start there')),
-                ('gives_roles', models.BooleanField(default=False, help_text='Whether its groups may make people portal admins and auditors.', verbose_name='gives portal roles')),
-                ('is_active', models.BooleanField(default=True, help_text='Nobody signs on through an inactive provider.', verbose_name='active')),
-                ('seeded', models.BooleanField(default=False, editable=False, verbose_name='from SAML_IDP_METADATA')),
-                ('refreshed_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='last refreshed')),
-                ('tried_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('refresh_error', models.CharField(blank=True, editable=False, max_length=500, verbose_name='last refresh error')),
-                ('valid_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('certificates', models.JSONField(default=list, editable=False)),
-                ('certificates_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('only_team', models.ForeignKey(blank=True, help_text='The one team that this provider may speak for: no groups, no portal roles, no other team.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='identity_providers', to='teams.team')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(help_text="What people choose by, where there are several.", max_length=128)),
+                ("entity_id", models.CharField(max_length=1024, unique=True, verbose_name="entity id")),
+                (
+                    "realm",
+                    models.CharField(
+                        default="default",
+                        help_text="Providers of one realm name the same people by the same subjects; realms never share people.",
+                        max_length=64,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9]+(?:-[a-z0-9]+)*\\Z",
+                                "Use lower-case letters, digits and single hyphens between them.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "flavour",
+                    models.CharField(
+                        choices=[
+                            ("generic", "any other"),
+                            ("identity-center", "IAM Identity Center"),
+                            ("okta", "Okta"),
+                            ("entra", "Microsoft Entra ID"),
+                            ("keycloak", "Keycloak"),
+                            ("auth0", "Auth0"),
+                        ],
+                        default="generic",
+                        help_text="Decides the attribute names that are left empty below.",
+                        max_length=16,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("metadata", models.TextField(editable=False)),
+                ("metadata_url", models.CharField(blank=True, max_length=2048, verbose_name="metadata URL")),
+                ("attribute_user", models.CharField(blank=True, max_length=256, verbose_name="user attribute")),
+                ("attribute_team", models.CharField(blank=True, max_length=256, verbose_name="team attribute")),
+                ("attribute_groups", models.CharField(blank=True, max_length=256, verbose_name="groups attribute")),
+                ("attribute_email", models.CharField(blank=True, max_length=256, verbose_name="mail attribute")),
+                ("attribute_name", models.CharField(blank=True, max_length=256, verbose_name="name attribute")),
+                (
+                    "allow_unsolicited",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Takes assertions that nobody asked for here. Leave it off where the provider can start at our page.",
+                        verbose_name="sign-on may start there",
+                    ),
+                ),
+                (
+                    "gives_roles",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Whether its groups may make people portal admins and auditors.",
+                        verbose_name="gives portal roles",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True, help_text="Nobody signs on through an inactive provider.", verbose_name="active"
+                    ),
+                ),
+                ("seeded", models.BooleanField(default=False, editable=False, verbose_name="from SAML_IDP_METADATA")),
+                (
+                    "refreshed_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last refreshed"),
+                ),
+                ("tried_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "refresh_error",
+                    models.CharField(blank=True, editable=False, max_length=500, verbose_name="last refresh error"),
+                ),
+                ("valid_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("certificates", models.JSONField(default=list, editable=False)),
+                ("certificates_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "only_team",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="The one team that this provider may speak for: no groups, no portal roles, no other team.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="identity_providers",
+                        to="teams.team",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name', 'pk'),
-                'constraints': [models.CheckConstraint(condition=models.Q(('only_team__isnull', True), ('gives_roles', False), _connector='OR'), name='identity_provider_one_team_no_roles', violation_error_message='A provider that speaks for one team only gives no portal roles.')],
+                "ordering": ("name", "pk"),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("only_team__isnull", True), ("gives_roles", False), _connector="OR"),
+                        name="identity_provider_one_team_no_roles",
+                        violation_error_message="A provider that speaks for one team only gives no portal roles.",
+                    )
+                ],
             },
         ),
     ]

@@ -4,7 +4,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
         ("sessions", "0001_initial"),
         ("teams", "0003_identity_providers"),

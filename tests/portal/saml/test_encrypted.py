@@ -1,6 +1,7 @@
 """Encrypted assertions: opened with either key of ours, and accepted only where a plain assertion would be."""
 
 import base64
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -83,21 +84,34 @@ def test_an_encrypted_assertion_signs_on(
 
 
 @pytest.mark.parametrize("bits", [128, 192, 256])
-@pytest.mark.parametrize("sign", ["response", "both"])
-def test_cbc_is_opened_behind_a_verified_signature(
-    browser: Browser, answer: Answer, keys: Keys, sp: Keys, bits: int, sign: str
-) -> None:
+@pytest.mark.parametrize("sign", ["assertion", "response", "both"])
+def test_cbc_is_opened(browser: Browser, answer: Answer, keys: Keys, sp: Keys, bits: int, sign: str) -> None:
     how = Encryption(content=f"{XENC}aes{bits}-cbc")
 
     assert browser.bring_xml(sealed(answer(), keys, sp, how, sign=sign)).status_code == 302
 
 
-def test_cbc_is_refused_where_only_the_assertion_is_signed(
-    browser: Browser, answer: Answer, keys: Keys, sp: Keys
+@pytest.mark.parametrize("spoiled", [-17, 17], ids=["padding", "XML"])
+def test_of_cbc_without_a_signature_around_only_success_shows(
+    browser: Browser, answer: Answer, keys: Keys, sp: Keys, spoiled: int
 ) -> None:
-    xml = sealed(answer(), keys, sp, Encryption(content=CBC))
+    good = sealed(answer(), keys, sp, Encryption(content=CBC))
+    # The content comes after its key, and is much longer.
+    ciphertext = max(re.findall(rb"CipherValue>([^<]+)<", good), key=len)
+    changed = bytearray(base64.b64decode(ciphertext))
+    changed[spoiled] ^= 0x55
 
-    assert_refused(browser, browser.bring_xml(xml), Cause.ENCRYPTION_ALGORITHM)
+    response = browser.bring_xml(good.replace(ciphertext, base64.b64encode(bytes(changed))))
+
+    assert_refused(browser, response, Cause.DECRYPTION)
+
+
+def test_of_cbc_not_even_a_wrong_signature_inside_shows(
+    browser: Browser, answer: Answer, other_keys: Keys, sp: Keys
+) -> None:
+    xml = sealed(answer(), other_keys, sp, Encryption(content=CBC), sign="assertion")
+
+    assert_refused(browser, browser.bring_xml(xml), Cause.DECRYPTION)
 
 
 def test_cbc_is_not_opened_behind_a_signature_that_does_not_verify(
