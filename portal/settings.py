@@ -201,7 +201,7 @@ PORTAL_ADMIN_GROUPS = env.list("PORTAL_ADMIN_GROUPS", default=[])
 PORTAL_AUDITOR_GROUPS = env.list("PORTAL_AUDITOR_GROUPS", default=[])
 
 # Whether local accounts may sign on to the admin with a password; `manage.py breakglass` works without.
-ADMIN_PASSWORD_LOGIN = env.bool("ADMIN_PASSWORD_LOGIN", default=False)
+ADMIN_PASSWORD_LOGIN = env.bool("ADMIN_PASSWORD_LOGIN", default=LOOPBACK_HTTP)
 AUTHENTICATION_BACKENDS = ["portal.saml.backend.SamlBackend", "portal.breakglass.BreakGlassBackend"]
 if ADMIN_PASSWORD_LOGIN:
     AUTHENTICATION_BACKENDS.append("django.contrib.auth.backends.ModelBackend")

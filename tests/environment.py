@@ -39,6 +39,8 @@ def _set_environment() -> None:
         PORTAL_URL="http://127.0.0.1:8000",
         ALLOWED_HOSTS="127.0.0.1,localhost,testserver",
         SAML_IDP_METADATA=str(_HOME / "idp-metadata.xml"),
+        # As in production; on a loopback address passwords would be on.
+        ADMIN_PASSWORD_LOGIN="off",
         AWS_REGION="eu-west-1",
         AWS_DEFAULT_REGION="eu-west-1",
         AWS_ACCESS_KEY_ID="AKIADEMO000000000000",

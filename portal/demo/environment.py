@@ -73,6 +73,7 @@ def product(home: Home, ports: Ports, *, database_url: str, redis_url: str) -> d
         "ALLOWED_HOSTS": "127.0.0.1",
         "SAML_IDP_METADATA": str(home.identity_provider / "metadata.xml"),
         "PORTAL_ADMIN_GROUPS": "portal-admins",
+        "ADMIN_PASSWORD_LOGIN": "off",
         "SUPPORT_CONTACT": "platform-team@example.com",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

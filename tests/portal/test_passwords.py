@@ -43,7 +43,7 @@ def attempt(password: str, *, username: str = "root", address: str = "192.0.2.7"
 
 
 class TestOff:
-    def test_it_is_the_default(self, settings: Settings) -> None:
+    def test_no_backend_takes_passwords(self, settings: Settings) -> None:
         assert not settings.ADMIN_PASSWORD_LOGIN
         assert MODEL not in settings.AUTHENTICATION_BACKENDS
 
@@ -73,9 +73,18 @@ class TestOff:
         assert not is_signed_on(browser)
 
 
-@pytest.mark.parametrize(("value", "on"), [(None, False), ("off", False), ("on", True)])
-def test_the_setting_decides(idp: Any, value: str | None, on: bool) -> None:
-    changes = {} if value is None else {"ADMIN_PASSWORD_LOGIN": value}
+@pytest.mark.parametrize(
+    ("changes", "on"),
+    [
+        ({}, False),
+        ({"ADMIN_PASSWORD_LOGIN": "off"}, False),
+        ({"ADMIN_PASSWORD_LOGIN": "on"}, True),
+        ({"PORTAL_URL": "http://127.0.0.1:8000"}, True),
+        ({"PORTAL_URL": "http://127.0.0.1:8000", "ADMIN_PASSWORD_LOGIN": "off"}, False),
+    ],
+    ids=["production", "off", "on", "loopback", "loopback and off"],
+)
+def test_the_setting_decides(idp: Any, changes: dict[str, str], on: bool) -> None:
     show = "from portal import settings; print(settings.AUTHENTICATION_BACKENDS)"
     environment = production(Path(idp.metadata_file), **changes)
     result = subprocess.run([sys.executable, "-c", show], cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -84,7 +93,7 @@ def test_the_setting_decides(idp: Any, value: str | None, on: bool) -> None:
 
 def test_the_demo_has_none(tmp_path: Path) -> None:
     environment = product(Home(tmp_path), Ports(), database_url=os.environ["DATABASE_URL"], redis_url="redis://x")
-    assert "ADMIN_PASSWORD_LOGIN" not in environment
+    assert environment["ADMIN_PASSWORD_LOGIN"] == "off"
 
 
 @pytest.mark.usefixtures("_switched_on")
