@@ -187,7 +187,8 @@ def _launch_failed(request: HttpRequest, target: launch.Target, error: AwsError)
         "message": message,
         "reference": reference,
         "support_contact": team.contact or settings.SUPPORT_CONTACT,
-        "open_url": reverse("open", args=[target.slug]),
+        # Without it the page offers no other try.
+        "open_url": "" if isinstance(error, Denied) else reverse("open", args=[target.slug]),
     }
     return render(request, "portal/launch_failed.html", context, status=HTTPStatus.SERVICE_UNAVAILABLE)
 

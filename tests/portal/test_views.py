@@ -229,6 +229,13 @@ class TestLaunch:
         assert event.outcome == "failed"
         assert "ThrottlingException" in event.reason
 
+    def test_no_other_try_is_offered_where_it_cannot_help(self, alice: User, team: Team, aws: Any) -> None:
+        ready(alice, team, aws)
+        aws.personality.fail_next["CreatePresignedDomainUrl"] = ["AccessDeniedException"]
+        page = signed_on(alice).post("/teams/team1/open/").content.decode()
+        assert "ask-team1@example.com" in page
+        assert "Try again" not in page
+
 
 class TestProgress:
     def test_a_poll_gets_the_part_that_moves(self, alice: User) -> None:
