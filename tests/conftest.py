@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.test import override_settings
 
 from portal.saml import registry
 from tests.fixtures import IdentityProvider, identity_provider
@@ -45,6 +46,13 @@ def _let_the_flush_empty_the_audit_log(django_db_setup: None) -> None:
 def _static_files_are_found_when_asked_for() -> None:
     """Spare every test client the look at each static file, which costs more than most requests."""
     settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cheap_passwords() -> Iterator[None]:
+    """Hash the passwords of tests with little work: the real one takes a second each, by design."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session", name="idp")

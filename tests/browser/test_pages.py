@@ -35,7 +35,9 @@ def test_pages_of_a_user(page: Page, stack: Stack) -> None:
     stack.behave(create_delay=3)
     sign_on(page, stack, "User 2")
     found = inspect(page)
-    stack.behave(create_fails=True, create_delay=1)
+    expect(page.locator("#tile-team2")).to_contain_text("Ready", timeout=READY_MS)
+    # Made three times before the portal gives up: long enough to look at the page that waits.
+    stack.behave(create_fails=True, create_delay=4)
     stack.forget_profiles()
     open_team(page, "Team 2")
     expect(page.get_by_text("Your Studio profile is being prepared")).to_be_visible()
