@@ -103,7 +103,7 @@ def _session(account: Account, region: str) -> boto3.Session:
         core = botocore.session.Session()
         core.register_component("data_loader", loader())
         if account.role_arn:
-            # The role is the only source of credentials that this session knows.
+            # The role is the only source of credentials here.
             core.register_component("credential_provider", CredentialResolver([_AssumedRole(account, region)]))
         session = _sessions[account] = boto3.Session(botocore_session=core)
     return session
