@@ -167,11 +167,15 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
 
 
 def _looked_often(target: Target, now: datetime) -> bool:
-    """Whether looking did not help several times already: page and worker would go round for ever."""
-    missing = AuditEvent.objects.filter(
-        target=target.profile_name, action=AuditEvent.Action.PROFILE_MISSING, at__gt=now - LOOK_AGAIN_WITHIN
-    )
-    return missing.count() >= MAX_LOOKS
+    """Whether looking did not help several times in a row: page and worker would go round for ever."""
+    action = AuditEvent.Action
+    last = AuditEvent.objects.filter(
+        target=target.profile_name,
+        action__in=(action.PROFILE_MISSING, action.LAUNCH),
+        outcome=AuditEvent.Outcome.SUCCESS,
+        at__gt=now - LOOK_AGAIN_WITHIN,
+    ).order_by("-id")[:MAX_LOOKS]
+    return [event.action for event in last] == [action.PROFILE_MISSING] * MAX_LOOKS
 
 
 _USER = -1

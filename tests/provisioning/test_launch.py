@@ -190,6 +190,15 @@ class TestOpen:
         assert "does not open" in ready.profile.error
         assert ready.audited().count("profile_failed") == 1
 
+    def test_what_opened_in_between_counts_anew(self, ready: World, hints: list[int]) -> None:
+        for _ in range(launch.MAX_LOOKS + 1):
+            launch.record(target_of(ready), launch.open_studio(target_of(ready)))
+            ready.aws.personality.fail_next = {"CreatePresignedDomainUrl": ["ResourceNotFound"]}
+            with pytest.raises(launch.NotReady):
+                launch.open_studio(target_of(ready))
+            assert ready.profile.state == State.WANTED
+            Profile.objects.update(state=State.READY)
+
     @pytest.mark.parametrize("status", ["Pending", "Updating", "Deleting", "Failed"])
     def test_a_profile_that_is_not_in_service_is_looked_at_again(
         self, ready: World, hints: list[int], status: str
