@@ -10,6 +10,13 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from teams import shapes
+from teams.request_models import AccessRequest as AccessRequest
+from teams.request_models import Grant as Grant
+from teams.request_models import TeamOwner as TeamOwner
+from teams.scim_models import ScimClient as ScimClient
+from teams.scim_models import ScimGroup as ScimGroup
+from teams.scim_models import ScimToken as ScimToken
+from teams.scim_models import ScimUser as ScimUser
 from teams.session_models import SamlSession as SamlSession
 
 DEFAULT_REALM = "default"
@@ -45,6 +52,10 @@ class User(AbstractBaseUser):
     email = models.CharField(max_length=320, blank=True)
     role = models.CharField(max_length=16, blank=True, choices=Role.choices, default=Role.NONE)
     is_active = models.BooleanField(default=True)
+    # The directory that last vouched for this person: who vanishes from it is deactivated.
+    known_by = models.CharField(max_length=80, blank=True, editable=False)
+    # The source that deactivated this person and may activate them again; empty: an admin did, or nobody.
+    deactivated_by = models.CharField(max_length=80, blank=True, editable=False)
     # Part of the session hash: raising it ends every session of this person at once.
     session_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
@@ -208,6 +219,20 @@ class Team(models.Model):
     is_active = models.BooleanField(
         "active", default=True, help_text="An inactive team shows no tile and opens nothing."
     )
+    is_requestable = models.BooleanField(
+        "listed for request", default=False, help_text="Whether people who are not in the team may ask to join it."
+    )
+    grace_days = models.PositiveSmallIntegerField(
+        "grace period",
+        default=14,
+        validators=[MaxValueValidator(3650)],
+        help_text="Days between the end of somebody's access and the deletion of their profile and its spaces.",
+    )
+    keeps_profiles = models.BooleanField(
+        "never delete profiles",
+        default=False,
+        help_text="Profiles and spaces of people whose access has ended stay in AWS; their apps are stopped.",
+    )
 
     class Meta:
         ordering = ("name",)
@@ -278,9 +303,19 @@ class GroupMembership(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="group_memberships")
     since = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField(null=True, blank=True)
+    # The source's own id of this membership, which is all that some events of its removal tell.
+    external_id = models.CharField(max_length=128, blank=True, db_default="")
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "group"), name="group_membership"),)
+        indexes = (
+            models.Index(
+                fields=("external_id",), condition=~models.Q(external_id=""), name="group_membership_external"
+            ),
+            models.Index(
+                fields=("valid_until",), condition=models.Q(valid_until__isnull=False), name="group_membership_ends"
+            ),
+        )
 
 
 class RoleMapping(models.Model):
@@ -293,8 +328,9 @@ class RoleMapping(models.Model):
         "execution role ARN",
         max_length=2048,
         blank=True,
-        validators=[shapes.validate_role_arn],
-        help_text="Empty: the team's own role.",
+        validators=[shapes.validate_role_template],
+        help_text="Empty: the team's own role. {account}, {team} and {group} stand for the account of the team's "
+        "domain, the team's slug and the group's name (its id where it has none).",
     )
     priority = models.IntegerField(default=0, help_text="The highest wins where several mappings give different roles.")
 
@@ -309,7 +345,8 @@ class RoleMapping(models.Model):
     def clean(self) -> None:
         if not (self.team_id and self.execution_role_arn):
             return
-        if f"::{self.team.domain.account.account_id}:" not in self.execution_role_arn:
+        account = self.team.domain.account.account_id
+        if f"::{account}:" not in self.execution_role_arn.replace("{account}", account):
             refusal = "This role belongs to another account than the team's domain; AWS would refuse it."
             raise ValidationError({"execution_role_arn": refusal})
 
@@ -337,6 +374,11 @@ class Membership(models.Model):
                 condition=models.Q(group__isnull=True, mapping__isnull=True)
                 | models.Q(group__isnull=False, mapping__isnull=False),
                 name="membership_group_with_mapping",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("valid_until",), condition=models.Q(valid_until__isnull=False), name="membership_ends"
             ),
         )
 
@@ -444,12 +486,30 @@ class AuditEvent(models.Model):
         PROFILE_FOUND = "profile_found", "profile found in AWS"
         PROFILE_RETRIED = "profile_retried", "profile tried again"
         PROFILE_DELETED = "profile_deleted", "profile deleted"
+        PROFILE_RETIRING = "profile_retiring", "profile to be retired"
+        PROFILE_RESTORED = "profile_restored", "profile restored"
+        APP_STOPPED = "app_stopped", "app stopped"
+        SPACE_DELETED = "space_deleted", "space deleted"
         LAUNCH = "launch", "launched Studio"
         CREATED = "created", "created in the admin"
         CHANGED = "changed", "changed in the admin"
         DELETED = "deleted", "deleted in the admin"
         IMPORTED = "imported", "imported from a file"
         METADATA_REFRESHED = "metadata_refreshed", "metadata refreshed"
+        USER_CREATED = "user_created", "user created"
+        USER_CHANGED = "user_changed", "user changed"
+        USER_DEACTIVATED = "user_deactivated", "user deactivated"
+        USER_REACTIVATED = "user_reactivated", "user activated again"
+        SYNC_APPLIED = "sync_applied", "directory synchronised"
+        SYNC_HELD = "sync_held", "synchronisation held back"
+        SYNC_DISCARDED = "sync_discarded", "synchronisation thrown away"
+        ACCESS_REQUESTED = "access_requested", "access requested"
+        ACCESS_APPROVED = "access_approved", "access approved"
+        ACCESS_REFUSED = "access_refused", "access refused"
+        ACCESS_GIVEN = "access_given", "access given by hand"
+        ACCESS_TAKEN = "access_taken", "access taken back"
+        TOKEN_CREATED = "token_created", "token created"
+        TOKEN_REVOKED = "token_revoked", "token revoked"
 
     at = models.DateTimeField(default=timezone.now, editable=False)
     action = models.CharField(max_length=32, choices=Action.choices)

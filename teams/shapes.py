@@ -37,6 +37,16 @@ def validate_role_arn(value: str) -> None:
     _validate("RoleArn", value)
 
 
+def validate_role_template(value: str) -> None:
+    """Django validator for the ARN of an IAM role in which {account}, {team} and {group} may stand for their values."""
+    tried = value
+    for name, example in {"account": "0" * 12, "team": "team", "group": "group"}.items():
+        tried = tried.replace(f"{{{name}}}", example)
+    if "{" in tried or "}" in tried:
+        raise ValidationError("Only {account}, {team} and {group} may stand in braces.")
+    _validate("RoleArn", tried)
+
+
 def validate_domain_id(value: str) -> None:
     """Django validator for the id of a Studio domain."""
     _validate("DomainId", value)
