@@ -79,8 +79,8 @@ def _write_decided(request: AccessRequest) -> EmailMessage | None:
     subject = f"Your request to join {request.team} was {request.get_state_display()}"
     grant = Grant.objects.filter(user=request.user_id, team=request.team_id).first()
     approved = request.state == State.APPROVED
-    context = {"approved": approved, "grant": grant if approved else None}
-    return _letter("decided", request, subject, to=[request.user], moment=request.decided_at, **context)
+    more = {"approved": approved, "grant": grant if approved else None}
+    return _letter("decided", request, subject, to=[request.user], moment=request.decided_at, more=more)
 
 
 def _write_given(grant: Grant) -> EmailMessage | None:
@@ -106,13 +106,13 @@ def _letter(
     to: Iterable[User],
     bcc: Iterable[User] = (),
     moment: datetime | None,
-    **more: Any,
+    more: dict[str, Any] | None = None,
 ) -> EmailMessage | None:
     addresses, hidden = _addresses(to), _addresses(bcc)
     if not addresses and not hidden:
         return None
     names = {"person": one_line(str(row.user)), "team": one_line(str(row.team))}
-    body = render_to_string(f"mail/{name}.txt", {"row": row, **names, **_links(row.team), **more})
+    body = render_to_string(f"mail/{name}.txt", {"row": row, **names, **_links(row.team), **(more or {})})
     headers = {
         "Auto-Submitted": "auto-generated",
         # The same for a second try, so that a mail that arrives twice is known to be the same one.
@@ -123,7 +123,7 @@ def _letter(
 
 def _addresses(people: Iterable[User]) -> list[str]:
     """Return the addresses of these people that can be written to, each once."""
-    found = {}
+    found: dict[str, None] = {}
     for person in people:
         try:
             validate_email(person.email)

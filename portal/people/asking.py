@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from portal.people.forms import ReasonForm, first_fault, key
+from portal.people.forms import ReasonForm, key, valid
 from portal.views import HttpResponseSeeOther, signed_on
-from teams import owners, requests
+from teams import grants, owners, requests
 from teams.models import AccessRequest, Team, User
 from teams.owners import NotAllowedError
 
@@ -39,11 +39,8 @@ def _ask(request: HttpRequest, user: User) -> HttpResponse:
     if team is None:
         # Hidden or not there at all: nobody learns which.
         raise Http404
-    form = ReasonForm(request.POST)
     try:
-        if not form.is_valid():
-            raise NotAllowedError(first_fault(form))
-        requests.ask(user=user, team=team, reason=form.cleaned_data["reason"])
+        requests.ask(user=user, team=team, reason=valid(ReasonForm(request.POST))["reason"])
     except NotAllowedError as error:
         typed = {"slug": team.slug, "fault": str(error), "reason": request.POST.get("reason", "")}
         return _page(request, user, typed=typed, status=HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -80,6 +77,6 @@ def _page(
         "pending": pending,
         "decided": decided.order_by("-decided_at")[:RECENT_SHOWN],
         "typed": typed,
-        "reason_length": ReasonForm.base_fields["reason"].max_length,  # type: ignore[attr-defined]
+        "reason_length": grants.REASON_LENGTH,
     }
     return render(request, "portal/request.html", context, status=status)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from teams import grants
+from teams.owners import NotAllowedError
 
 # What a form offers; owners can choose another day.
 USUAL_DAYS = 90
@@ -21,9 +22,7 @@ def usual_day() -> date:
 class ReasonForm(forms.Form):
     """A reason that has to be given."""
 
-    reason = forms.CharField(
-        max_length=grants.REASON_LENGTH, error_messages={"required": "Give a reason."}, strip=True
-    )
+    reason = forms.CharField(max_length=grants.REASON_LENGTH, error_messages={"required": "Give a reason."}, strip=True)
 
 
 class UntilForm(forms.Form):
@@ -52,10 +51,12 @@ class GiveForm(UntilForm, ReasonForm):
     who = forms.CharField(max_length=330, error_messages={"required": "Give a user name or a mail address."})
 
 
-def first_fault(form: forms.Form) -> str:
-    """Return the first message of a form that is not good, for a page that says one thing at a time."""
-    faults: Any = form.errors.as_data()
-    return str(next(iter(faults.values()))[0].messages[0])
+def valid(form: forms.Form) -> dict[str, Any]:
+    """Return what a form says; raises NotAllowedError with its first fault, because a page says one thing at a time."""
+    if not form.is_valid():
+        faults: Any = form.errors.as_data()
+        raise NotAllowedError(str(next(iter(faults.values()))[0].messages[0]))
+    return form.cleaned_data
 
 
 def key(text: str) -> int:

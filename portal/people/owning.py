@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -15,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from portal.people import roster
-from portal.people.forms import ApproveForm, GiveForm, ReasonForm, first_fault, key, usual_day
+from portal.people.forms import ApproveForm, GiveForm, ReasonForm, key, usual_day, valid
 from portal.views import HttpResponseSeeOther, signed_on
 from teams import grants, owners, requests
 from teams.models import AccessRequest, Team, User
@@ -60,14 +59,14 @@ def people_page(request: HttpRequest, user: User, slug: str) -> HttpResponse:
 
 
 def _give(data: QueryDict, team: Team, by: User) -> str:
-    values = _valid(GiveForm(data))
+    values = valid(GiveForm(data))
     person = grants.find_person(values["who"])
     grants.give(user=person, team=team, until=values["until"], reason=values["reason"], by=by)
     return f"{person} has access to {team} until {_day(values)}."
 
 
 def _take_back(data: QueryDict, team: Team, by: User) -> str:
-    values = _valid(ReasonForm(data))
+    values = valid(ReasonForm(data))
     person = User.objects.filter(pk=key(data.get("user", ""))).first()
     if person is None:
         raise Http404
@@ -76,14 +75,14 @@ def _take_back(data: QueryDict, team: Team, by: User) -> str:
 
 
 def _approve(data: QueryDict, team: Team, by: User) -> str:
-    values = _valid(ApproveForm(data))
+    values = valid(ApproveForm(data))
     wanted = _request(data, team)
     requests.approve(request=wanted, by=by, until=values["until"], reason=values["reason"])
     return f"{wanted.user} has access to {team} until {_day(values)}."
 
 
 def _refuse(data: QueryDict, team: Team, by: User) -> str:
-    values = _valid(ReasonForm(data))
+    values = valid(ReasonForm(data))
     wanted = _request(data, team)
     requests.refuse(request=wanted, by=by, reason=values["reason"])
     return f"The request of {wanted.user} was refused."
@@ -95,12 +94,6 @@ ACTIONS: dict[str, Callable[[QueryDict, Team, User], str]] = {
     "approve": _approve,
     "refuse": _refuse,
 }
-
-
-def _valid(form: forms.Form) -> dict[str, Any]:
-    if not form.is_valid():
-        raise NotAllowedError(first_fault(form))
-    return form.cleaned_data
 
 
 def _day(values: dict[str, Any]) -> str:

@@ -36,9 +36,7 @@ def read(team: Team, query: str) -> Roster:
     live = Membership.objects.filter(access.live(), team=team.pk)
     people = User.objects.filter(Exists(live.filter(user=OuterRef("pk"))))
     if query:
-        people = people.filter(
-            Q(name__icontains=query) | Q(username__icontains=query) | Q(email__icontains=query)
-        )
+        people = people.filter(Q(name__icontains=query) | Q(username__icontains=query) | Q(email__icontains=query))
     found = list(people.order_by("name", "username")[: SHOWN + 1])
     members = {user.pk: Member(user) for user in found[:SHOWN]}
     for row in live.filter(user__in=members).select_related("group").order_by("since", "pk"):
