@@ -59,6 +59,8 @@ class OwnerInline(TabularInline):
     """The people who decide who gets access to a team; that gives them none."""
 
     model = TeamOwner
+    verbose_name = "owner"
+    verbose_name_plural = "owners"
     form = OwnerForm
     formset = OwnerFormSet
     fields = ("user",)

@@ -27,7 +27,7 @@ def ada(new_context: NewContext, stack: Stack) -> Iterator[Page]:
     sign_on(admin, stack, "Ada Admin")
     edit_team(admin, stack)
     admin.get_by_label("Listed for request").check()
-    admin.get_by_role("link", name="Add another Team owner").click()
+    admin.get_by_role("button", name="Add another Owner").click()
     admin.get_by_label("Owner: user name").first.fill("user1")
     admin.get_by_role("button", name="Save", exact=True).click()
     expect(admin.get_by_text("was changed successfully")).to_be_visible()
