@@ -16,6 +16,7 @@ from portal.views import HttpResponseSeeOther, signed_on
 from teams import grants, owners, requests
 from teams.models import AccessRequest, Team, User
 from teams.owners import NotAllowedError
+from teams.wording import one_line
 
 SHOWN = 200
 # What was decided longer ago is no news.
@@ -35,7 +36,7 @@ def request_page(request: HttpRequest, user: User) -> HttpResponse:
 
 
 def _ask(request: HttpRequest, user: User) -> HttpResponse:
-    team = Team.objects.filter(slug=request.POST.get("team", ""), is_active=True, is_requestable=True).first()
+    team = Team.objects.filter(slug=one_line(request.POST.get("team", "")), is_active=True, is_requestable=True).first()
     if team is None:
         # Hidden or not there at all: nobody learns which.
         raise Http404
@@ -64,7 +65,7 @@ def _page(
     own = AccessRequest.objects.filter(user=user).select_related("team")
     pending = list(own.filter(state=AccessRequest.State.PENDING))
     decided = own.exclude(state=AccessRequest.State.PENDING).filter(decided_at__gt=timezone.now() - RECENT)
-    query = request.GET.get("q", "").strip().replace("\x00", "")
+    query = one_line(request.GET.get("q", ""))
     teams = owners.requestable(user.pk).exclude(pk__in=[each.team_id for each in pending]).order_by("name", "pk")
     if query:
         teams = teams.filter(Q(name__icontains=query) | Q(description__icontains=query) | Q(slug=query))

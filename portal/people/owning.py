@@ -19,6 +19,7 @@ from portal.views import HttpResponseSeeOther, signed_on
 from teams import grants, owners, requests
 from teams.models import AccessRequest, Team, User
 from teams.owners import NotAllowedError
+from teams.wording import one_line
 
 WAITING_SHOWN = 100
 
@@ -129,7 +130,7 @@ def _page(
     typed: Typed | None = None,
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
-    query = request.GET.get("q", "").strip().replace("\x00", "")
+    query = one_line(request.GET.get("q", ""))
     found = roster.read(team, query)
     waiting = list(owners.waiting(team)[: WAITING_SHOWN + 1])
     context = {
