@@ -186,9 +186,10 @@ def check_mail(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Check
     if not settings.MAIL_IS_ON:
         hint = "Set EMAIL_URL, so that owners hear of requests and people of decisions and of the end of their access."
         return [CheckWarning("No mail is sent.", hint=hint, id="portal.W003")]
-    _name, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
+    sender = settings.DEFAULT_FROM_EMAIL
+    _name, address = parseaddr(sender)
     try:
-        validate_email(address)
+        validate_email(address if sender.isprintable() else "")
     except ValidationError:
         hint = "Set the sender of the portal's mail: studio-portal@example.com"
         return [Error("DEFAULT_FROM_EMAIL is no mail address.", hint=hint, id="portal.E021")]

@@ -13,6 +13,7 @@ from teams.signals import send_mail_due
 from teams.wording import one_line
 
 REASON_LENGTH = 500
+USUAL_DAYS = 90
 # How long a farewell waits for a mail server before nobody needs it any more.
 FAREWELL_DAYS = 3
 
@@ -138,6 +139,11 @@ def worded(reason: str) -> str:
 def last_day() -> date:
     """Return the last day until which access can be given today."""
     return timezone.localdate() + timedelta(days=settings.ACCESS_MAX_DAYS)
+
+
+def usual_day() -> date:
+    """Return the last day that forms offer."""
+    return timezone.localdate() + timedelta(days=min(USUAL_DAYS, settings.ACCESS_MAX_DAYS))
 
 
 def end_of(day: date) -> datetime:

@@ -1,22 +1,12 @@
 """What people fill in: every rule about who may do what is in `teams.grants` and `teams.requests`."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from django import forms
-from django.conf import settings
-from django.utils import timezone
 
 from teams import grants
 from teams.owners import NotAllowedError
-
-# What a form offers; owners can choose another day.
-USUAL_DAYS = 90
-
-
-def usual_day() -> date:
-    """Return the day until which access is given unless somebody chooses another."""
-    return timezone.localdate() + timedelta(days=min(USUAL_DAYS, settings.ACCESS_MAX_DAYS))
 
 
 class ReasonForm(forms.Form):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from portal.people import roster
-from portal.people.forms import ApproveForm, GiveForm, ReasonForm, key, usual_day, valid
+from portal.people.forms import ApproveForm, GiveForm, ReasonForm, key, valid
 from portal.views import HttpResponseSeeOther, signed_on
 from teams import grants, owners, requests
 from teams.models import AccessRequest, Team, User
@@ -146,7 +146,7 @@ def _page(
         # The row may be gone by now; then the fault has no place of its own.
         "lost": typed is not None and typed.place not in _places(found.members, waiting),
         "today": timezone.localdate(),
-        "usual_day": usual_day(),
+        "usual_day": grants.usual_day(),
         "last_day": grants.last_day(),
         "reason_length": grants.REASON_LENGTH,
     }

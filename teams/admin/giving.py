@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from teams import grants
 from teams.admin.base import ReadOnlyAdmin
@@ -41,7 +42,7 @@ class PersonField(forms.ModelChoiceField):  # type: ignore[type-arg]
 class OwnerForm(ModelForm):
     """One owner of a team."""
 
-    user = PersonField(label="user name")
+    user = PersonField(label="User name")
 
 
 class OwnerFormSet(InlineFormSet):
@@ -73,8 +74,8 @@ class GrantForm(ModelForm):
     # The portal admin who fills the form in; set by the page.
     editor: User
 
-    who = forms.CharField(label="user name or mail address", max_length=330)
-    until = forms.DateField(label="until", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+    who = forms.CharField(label="User name or mail address", max_length=330)
+    until = forms.DateField(initial=grants.usual_day, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
 
     class Meta:
         model = Grant
@@ -115,6 +116,11 @@ class GrantForm(ModelForm):
         """Take a second time for the same person and team as a change: that is what giving again is."""
 
 
+def _people_of(row: Grant | AccessRequest) -> str:
+    """Return the address of the page on which the team's owners decide."""
+    return reverse("people", args=[row.team.slug])
+
+
 class TakeBackForm(ActionForm):
     """The list's action, with the reason that the person is told."""
 
@@ -130,6 +136,7 @@ class GrantAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "team")
     search_fields = ("user__username", "user__name", "team__slug", "given_by")
     search_help_text = "User name, name, team or who gave it"
+    view_on_site = staticmethod(_people_of)  # type: ignore[assignment]
     actions = ("take_back",)
     action_form = TakeBackForm
     fields = ("user", "team", "reason", "given_by", "given_at", "valid_until", "person_told_at", "reminded_at")
@@ -203,8 +210,9 @@ class GrantAdmin(ReadOnlyAdmin):
 class AccessRequestAdmin(ReadOnlyAdmin):
     """Requests to join teams, to read; owners and portal admins decide on the page of the team's people."""
 
-    list_display = ("user", "team", "state", "asked_at", "reason", "decided_by", "decided_at", "decision")
+    list_display = ("user", "team", "state", "asked_at", "reason", "decided_by")
     list_filter = ("state", "team")
     list_select_related = ("user", "team")
     search_fields = ("user__username", "user__name", "team__slug", "decided_by")
     search_help_text = "User name, name, team or who decided"
+    view_on_site = staticmethod(_people_of)  # type: ignore[assignment]

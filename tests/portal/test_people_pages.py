@@ -250,6 +250,8 @@ class TestRoster:
         page = text(response)
         assert "group Scientists" in page
         assert "named by saml" in page
+        bob = page.partition("bob")[2].partition("charlie")[0]
+        assert "renewed" not in bob.partition("</li>")[0], "his group has no end"
         assert "given by hand" in page
         assert "Given by ada until" in page
         assert ": Helps" in page

@@ -3,6 +3,7 @@
 Alice owns the team, Bob belongs to it, Charlie asks, Ada is a portal admin.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Barrier
@@ -167,11 +168,12 @@ class TestApprove:
     def test_what_is_decided_stays(self, team: Team, alice: User, charlie: User, state: str) -> None:
         request = asked(charlie, team)
         AccessRequest.objects.update(state=state, decided_at=timezone.now())
-        for act in (
+        acts: list[Callable[[], None]] = [
             lambda: requests.approve(request=request, by=alice, until=in_days(1)),
             lambda: requests.refuse(request=request, by=alice, reason="r"),
             lambda: requests.withdraw(request=request, by=charlie),
-        ):
+        ]
+        for act in acts:
             with pytest.raises(NotAllowedError, match=f"has been {state} already"):
                 act()
         assert access.for_user(charlie) == []
