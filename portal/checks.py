@@ -153,7 +153,8 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "CELERY_WORKER_CONCURRENCY": (1, 256),
         "ACCESS_MAX_DAYS": (1, 3650),
         "ACCESS_REMINDER_DAYS": (1, 90),
-        "EMAIL_TIMEOUT": (1, 60),
+        # A mail takes several answers, and is claimed for five minutes.
+        "EMAIL_TIMEOUT": (1, 30),
     }
     return [
         Error(f"{name.removeprefix('CELERY_')} is out of range.", hint=f"Set {low} to {high}.", id="portal.E011")
