@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("teams", "0005_access_governance"),
+        ("teams", "0006_lighter_evidence"),
     ]
 
     operations = [
