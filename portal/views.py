@@ -27,7 +27,7 @@ from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
 from provisioning.tiles import TeamTile
-from teams import access, audit, users
+from teams import access, audit, owners, users
 from teams.models import AuditEvent, Team, User
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,10 @@ def landing(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not isinstance(user, User):
         return render(request, "portal/signed_out.html")
-    context = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
+    context: dict[str, object] = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
+    if not request.headers.get("HX-Request"):
+        # A poll takes the tiles only.
+        context["overview"] = owners.overview(user)
     tiles = [_tile(each) for each in tiles_of.for_user(user)]
     if not tiles:
         return render(request, "portal/no_team.html", context)

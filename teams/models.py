@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from teams import shapes
 from teams.request_models import AccessRequest as AccessRequest
+from teams.request_models import Farewell as Farewell
 from teams.request_models import Grant as Grant
 from teams.request_models import TeamOwner as TeamOwner
 from teams.scim_models import ScimClient as ScimClient
@@ -515,6 +516,7 @@ class AuditEvent(models.Model):
         ACCESS_REQUESTED = "access_requested", "access requested"
         ACCESS_APPROVED = "access_approved", "access approved"
         ACCESS_REFUSED = "access_refused", "access refused"
+        ACCESS_WITHDRAWN = "access_withdrawn", "request for access withdrawn"
         ACCESS_GIVEN = "access_given", "access given by hand"
         ACCESS_TAKEN = "access_taken", "access taken back"
         TOKEN_CREATED = "token_created", "token created"
