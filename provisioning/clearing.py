@@ -26,7 +26,9 @@ class Progress:
     own_apps: bool = False
     all_spaces: bool = False
     token: str = ""
+    # Spaces of the profile whose apps are still to be looked at, and those that have none.
     spaces: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     # Something was still there: the next round has to look again.
     busy: bool = False
     # What is busy, in words.
@@ -92,6 +94,8 @@ class Round:
                 return False
             self.clear(progress.spaces[0])
             progress.spaces.pop(0)
+        if self.spaces_too and not progress.busy:
+            self.delete_spaces()
         return True
 
     def spent(self) -> bool:
@@ -108,7 +112,7 @@ class Round:
             if not progress.token:
                 raise
             # The token is too old.
-            progress.token, progress.spaces = "", []
+            progress.token, progress.spaces, progress.failed = "", [], []
             return
         for space in page.spaces:
             if space.owner.lower() == self.name:
@@ -127,19 +131,24 @@ class Round:
             progress.failed += [space.name] if space.status == "Delete_Failed" else []
 
     def clear(self, name: str) -> None:
-        """Stop the apps of a space; once it has none, delete it. Raises GivenUp."""
-        there = self.stop(self.listed(lambda: self.studio().list_apps(self.domain_id, space=name)))
-        if there or not self.spaces_too:
-            return
-        self.wait_for(f"the space {name}")
+        """Stop the apps of a space."""
+        if not self.stop(self.listed(lambda: self.studio().list_apps(self.domain_id, space=name))):
+            self.progress.empty.append(name)
+
+    def delete_spaces(self) -> None:
+        """Delete spaces, now that no app is left in any of them, as many as this step may. Raises GivenUp."""
+        for name in self.progress.empty:
+            self.wait_for(f"the space {name}")
+            if not self.spent():
+                self.delete_space(name)
+
+    def delete_space(self, name: str) -> None:
+        """Ask AWS to delete a space. Raises GivenUp."""
         if name in self.progress.failed:
             if self.row.profile.repairs >= MAX_REPAIRS:
                 raise GivenUp(f"AWS failed {MAX_REPAIRS} times to delete the space {name}.")
             self.row.mark(repairs=self.row.profile.repairs + 1)
-        self.delete(
-            {"kind": "space", "name": name},
-            lambda: self.studio().delete_space(self.domain_id, name),
-        )
+        self.delete({"kind": "space", "name": name}, lambda studio: studio.delete_space(self.domain_id, name))
 
     def listed(self, call: Callable[[], Iterable[App]]) -> list[App]:
         """Return the apps that are not over."""
@@ -153,16 +162,19 @@ class Round:
             there = True
             self.wait_for(f"the app {app.name} ({app.app_type})")
             if app.status != "Deleting" and not self.spent():
-                asked = {"kind": "app", "name": app.name, "app_type": app.app_type,
-                         "profile": app.profile, "space": app.space}  # fmt: skip
-                self.delete(asked, lambda app=app: self.studio().delete_app(self.domain_id, app))  # type: ignore[misc]
+                self.stop_app(app)
         return there
+
+    def stop_app(self, app: App) -> None:
+        """Ask AWS to stop an app."""
+        asked = {"kind": "app", "name": app.name, "app_type": app.app_type, "profile": app.profile, "space": app.space}
+        self.delete(asked, lambda studio: studio.delete_app(self.domain_id, app))
 
     def wait_for(self, what: str) -> None:
         """Have another round follow this one."""
         self.progress.busy, self.progress.what = True, self.progress.what or what
 
-    def delete(self, asked: dict[str, str], call: Callable[[], Answer]) -> None:
+    def delete(self, asked: dict[str, str], call: Callable[[Studio], Answer]) -> None:
         """Make one call that deletes; what is gone already, or busy with a change, is for the next round to see."""
         self.may_go_on()
         self.calls += 1
@@ -170,7 +182,7 @@ class Round:
         # Committed first, so that a lost answer is no riddle later.
         self.row.mark(progress=self.progress.as_dict())
         try:
-            answer = call()
+            answer = call(self.studio())
         except (NotFound, AlreadyExists):
             self.progress.asked = {}
             self.row.mark(progress=self.progress.as_dict())

@@ -73,10 +73,11 @@ def _begin(row: Row) -> Next:
     deletes = retire_at is not None and retire_at <= timezone.now()
     if not deletes and profile.ended_by != Profile.End.REVOKED:
         return row.release(due_at=retire_at)
+    step = Step(row, deletes=deletes)
     try:
-        return Step(row, deletes=deletes).run()
+        return step.run()
     except AwsError as error:
-        return row.failed(error, parked=State.RETIRING)
+        return row.failed(error, parked=State.RETIRING, progress=step.round.progress.as_dict())
 
 
 def _require_no_access(profile: Profile) -> None:

@@ -149,7 +149,7 @@ class Row:
             **changes,
         )
 
-    def failed(self, error: AwsError, *, parked: Profile.State) -> Next:
+    def failed(self, error: AwsError, *, parked: Profile.State, **changes: Any) -> Next:
         """Take note of a call that failed: tried again soon, or `parked` where trying again does not help."""
         # Not found and busy, where neither was expected, are AWS's answers not yet in step with each other.
         if isinstance(error, Transient | Throttled | NotFound | AlreadyExists):
@@ -160,6 +160,7 @@ class Row:
                 error_code=error.code[:64],
                 error=error.message[:500],
                 aws_request_id=error.request_id[:64],
+                **changes,
             )
         return self.park(
             error.code,
@@ -167,6 +168,7 @@ class Row:
             state=parked,
             after=PARKED_DENIED if isinstance(error, Denied) else PARKED,
             request_id=error.request_id,
+            **changes,
         )
 
 

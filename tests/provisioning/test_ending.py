@@ -325,8 +325,9 @@ class TestRetireNow:
         assert profile.retire_at <= timezone.now()
         row = AuditEvent.objects.filter(action="profile_retiring").latest("id")
         assert (row.actor, row.target) == ("alice", profile.name)
+        again(profile)
         ending.end_access()
-        assert again(profile).retire_at <= timezone.now()
+        assert profiles.due_to_retire(10) == [profile.pk]
 
     @pytest.mark.parametrize("why", ["access", "unmanaged", "kept", "deleted"])
     def test_nothing_else_is_deleted_by_it(self, why: str) -> None:
