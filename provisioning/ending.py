@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from provisioning import queue
 from provisioning.models import Profile
 from provisioning.rows import ENDED, NO_ERROR, Action, State, free
 from teams import access, audit
@@ -88,22 +89,31 @@ def restored(profile: Profile) -> tuple[dict[str, Any], dict[str, Any]]:
     return told, changes
 
 
+def may_retire_now(profile: Profile) -> bool:
+    """Whether there is something to delete, and nothing that forbids it."""
+    return _to_be_deleted(profile).exists()
+
+
 def retire_now(profile: Profile, *, by: str) -> bool:
-    """Skip the grace period, as the admin `by` asks; False where nothing is to be deleted or all is deleted."""
+    """Skip the grace period, as the admin `by` asks; False where nothing may be deleted or all is deleted."""
     now = timezone.now()
     with transaction.atomic():
-        rows = Profile.objects.filter(
-            pk=profile.pk, state=State.RETIRING, managed=True, team__keeps_profiles=False
-        ).exclude(live_access())
-        # The subquery about the team forbids a plain update.
-        taken = Profile.objects.filter(pk__in=rows.values("pk")).update(retire_at=now, due_at=now)
+        # Found by a subquery, because an update cannot ask about the team.
+        rows = Profile.objects.filter(pk__in=_to_be_deleted(profile).values("pk"))
+        taken = rows.update(retire_at=now, due_at=now)
         if taken:
             audit.record(
                 Action.PROFILE_RETIRING, target=profile.name, team=profile.team.slug, actor=by,
                 reason="The grace period was skipped; the profile is deleted now.",
                 data={"retire_at": now.isoformat(), "instead_of": _iso(profile.retire_at)},
             )  # fmt: skip
+            transaction.on_commit(lambda: queue.enqueue_retire(profile.pk) and None)
     return bool(taken)
+
+
+def _to_be_deleted(profile: Profile) -> QuerySet[Profile]:
+    rows = Profile.objects.filter(pk=profile.pk, state=State.RETIRING, managed=True, team__keeps_profiles=False)
+    return rows.exclude(live_access())
 
 
 def live_access() -> Exists:
