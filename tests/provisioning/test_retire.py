@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from provisioning import clearing, ending, profiles
+from provisioning import clearing, ending, profiles, queue, tasks
 from provisioning.aws import client
 from provisioning.aws.studio import Studio
 from provisioning.models import Profile
@@ -16,6 +16,7 @@ from provisioning.rows import DEADLINE, MAX_REPAIRS
 from teams.models import AuditEvent, Domain, Membership, Team, TeamTag
 from tests.factories import make_user
 from tests.provisioning.conftest import World
+from tests.provisioning.test_tasks import run_workers
 
 State, End = Profile.State, Profile.End
 
@@ -715,3 +716,47 @@ class TestDyingWorkers:
         world.change(progress={"something": "else"})
         world.go_until_idle()
         assert world.running() == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoWorkers:
+    def test_eight_workers_at_one_profile_are_one(self, world: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.revoke()
+        world.end_grace()
+        monkeypatch.setattr(queue, "enqueue", lambda *args, **kwargs: True)
+        world.aws.personality.slow = 0.02
+        profile_id = world.profile.pk
+        while world.profile.state == State.RETIRING:
+            world.change(due_at=timezone.now())
+            run_workers(lambda: tasks.retire_profile(profile_id), 8)
+        assert world.left() == NOTHING
+        calls = [each for each in world.operations() if each.startswith("Delete")]
+        assert calls == ["DeleteApp"] * 3 + ["DeleteSpace"] * 2 + ["DeleteUserProfile"]
+        assert world.log("app_stopped", "space_deleted", "profile_deleted") == [
+            *["app_stopped"] * 3, *["space_deleted"] * 2, "profile_deleted",
+        ]  # fmt: skip
+
+
+class TestTask:
+    def test_a_step_asks_for_the_next_of_its_kind(self, world: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
+        hints: list[str] = []
+        monkeypatch.setattr(queue, "enqueue", lambda task, *args, **kwargs: hints.append(task))
+        world.revoke()
+        tasks.retire_profile(world.profile.pk, "r-1")
+        assert hints == [queue.RETIRE]
+        row = AuditEvent.objects.filter(action="app_stopped").latest("id")
+        assert (row.actor, row.request_id) == ("system: retire_profile", "r-1")
+        world.give_back()
+        world.change(due_at=timezone.now())
+        tasks.retire_profile(world.profile.pk)
+        assert hints == [queue.RETIRE, queue.ENSURE]
+        assert world.profile.state == State.READY
+
+    def test_nothing_is_asked_for_what_is_far_away(self, world: Studios, monkeypatch: pytest.MonkeyPatch) -> None:
+        world.revoke()
+        world.go_until_idle()
+        hints: list[str] = []
+        monkeypatch.setattr(queue, "enqueue", lambda task, *args, **kwargs: hints.append(task))
+        world.change(due_at=timezone.now())
+        tasks.retire_profile(world.profile.pk)
+        assert hints == []
