@@ -17,6 +17,8 @@ LABELS: dict[str, str] = {
     Profile.State.READY: "profiles ready",
     Profile.State.FAILED: "profiles failed",
     Profile.State.CONFLICT: "profiles in conflict",
+    Profile.State.RETIRING: "profiles without access",
+    Profile.State.RETIRED: "profiles deleted",
 }
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})

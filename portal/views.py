@@ -111,7 +111,12 @@ def landing(request: HttpRequest) -> HttpResponse:
 
 
 def _tile(team: TeamTile) -> Tile:
-    return Tile(team, team.state or "none", _explain(team) if team.state in TROUBLE else "")
+    return Tile(team, _shown(team.state) or "none", _explain(team) if team.state in TROUBLE else "")
+
+
+def _shown(state: str | None) -> str | None:
+    """Return the state as it concerns a person with access: what was being retired is being prepared again."""
+    return Profile.State.WANTED if state in {Profile.State.RETIRING, Profile.State.RETIRED} else state
 
 
 def _explain(profile: TeamTile | Profile) -> str:
@@ -205,7 +210,7 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     if found is None:
         raise Http404
     profile = Profile.objects.filter(user=user, team=found.team).first()
-    state = profile.state if profile else Profile.State.WANTED
+    state = (_shown(profile.state) if profile else None) or Profile.State.WANTED
     failed = state in TROUBLE
     context = {
         "person": user,

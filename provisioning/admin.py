@@ -1,16 +1,17 @@
-"""Profiles to read, with “try again”; and the same profiles on the page of their user."""
+"""Profiles to read, with “try again” and “retire now”; and the same profiles on the page of their user."""
 
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from provisioning import profiles
+from provisioning import ending, inventory, profiles
 from provisioning.models import Profile
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.people import UserAdmin as PlainUserAdmin
@@ -22,6 +23,9 @@ ADVICE: dict[str, str] = {
     "does, leave it, and give this team another domain.",
     Profile.State.FAILED: "Put right what the last error says, then choose “Try again” in the list. While “due” has a "
     "time, the portal tries again by itself then.",
+    Profile.State.RETIRING: "Nothing, unless a last error says what is in the way. It is deleted at the time given, "
+    "and never where there is none; it comes back by itself when the person has access again.",
+    Profile.State.RETIRED: "Nothing: it is made anew when the person has access again.",
 }
 
 
@@ -29,7 +33,7 @@ class ProfileInline(ReadOnlyInline):
     """The profiles of one user."""
 
     model = Profile
-    fields = ("link", "team", "state", "error", "changed_at")
+    fields = ("link", "team", "state", "ended_at", "retire_at", "error", "changed_at")
     readonly_fields = ("link",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -56,14 +60,16 @@ class UserAdmin(PlainUserAdmin):
 class ProfileAdmin(ReadOnlyAdmin):
     """Profiles: the workers write them, admins look and ask for another try."""
 
-    list_display = ("name", "user", "team", "state", "short_error", "attempts", "due_at")
-    list_filter = ("state", "team")
+    list_display = ("name", "user", "team", "state", "ended_at", "retire_at", "short_error", "attempts", "due_at")
+    list_filter = ("state", "ended_by", "team")
     list_select_related = ("user", "team")
     search_fields = ("name", "user__username", "user__name", "error_code", "aws_request_id")
     search_help_text = "Profile name, user name, error code or AWS request id"
-    actions = ("try_again",)
+    actions = ("try_again", "retire_now")
+    change_form_template = "admin/provisioning/profile/change_form.html"
     fieldsets = (
         (None, {"fields": ("name", "user", "team", "domain", "state", "advice")}),
+        ("End of access", {"fields": ("ended_by", "ended_at", "retire_at")}),
         ("Last error", {"fields": ("error_code", "error", "aws_request_id", "attempts", "due_at", "deadline_at")}),
         ("In AWS", {"fields": ("arn", "execution_role_arn", "managed", "created_at", "changed_at")}),
     )
@@ -92,6 +98,40 @@ class ProfileAdmin(ReadOnlyAdmin):
         if left := len(queryset) - taken:
             text = f"{_count(left)} left alone: ready, or being worked on already."
             self.message_user(request, text, messages.INFO if taken else messages.WARNING)
+
+    @admin.action(description="Retire now", permissions=["retry"])
+    def retire_now(self, request: HttpRequest, queryset: QuerySet[Profile]) -> HttpResponse | None:
+        """Skip the grace period of the selected profiles whose access has ended, after asking."""
+        selected = list(queryset.select_related("user", "team"))
+        if request.POST.get("confirmed") != "yes":
+            going = [profile for profile in selected if ending.may_retire_now(profile)]
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": "Retire now",
+                "going": going,
+                "staying": len(selected) - len(going),
+            }
+            return TemplateResponse(request, "admin/provisioning/profile/retire_now.html", context)
+        by = request.user.get_username()
+        taken = sum(ending.retire_now(profile, by=by) for profile in selected)
+        left = len(selected) - taken
+        self.message_user(
+            request,
+            f"{_count(taken)} will be deleted now." + (f" {_count(left)} left alone." if left else ""),
+            messages.SUCCESS if taken else messages.WARNING,
+        )
+        return None
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show a profile; with what AWS has of it at this moment, if the button for that was pressed."""
+        context = dict(extra_context or {})
+        if request.method == "GET" and request.GET.get("in_aws") == "1" and self.has_view_permission(request):
+            profile = self.get_object(request, object_id)
+            context["inventory"] = profile and inventory.take(profile)
+        return super().change_view(request, object_id, form_url, context)
 
 
 def _count(number: int) -> str:

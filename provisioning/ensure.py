@@ -6,6 +6,8 @@
                             ▼
                     FAILED, CONFLICT
 
+Profiles whose person has no access any more are left to `retire`.
+
 A step claims its row by compare-and-set, so that two workers never act on one profile at once, and makes at most three
 calls of AWS, none of them inside a transaction or with a database connection held. It never waits: it says when to
 come back. A worker that dies leaves a claim that runs out, and the next one starts from what AWS then says; what the
@@ -13,7 +15,6 @@ dead one had begun is recognised by its tags.
 """
 
 import uuid
-from datetime import timedelta
 
 from django.utils import timezone
 
@@ -23,14 +24,22 @@ from provisioning.aws.errors import AlreadyExists, AwsError, NotFound
 from provisioning.aws.studio import ProfileDescription, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
-from provisioning.rows import NO_ERROR, PARKED, PARKED_DENIED, Action, ClaimLost, Next, Row, State, claim
+from provisioning.rows import (
+    DEADLINE,
+    LAG,
+    MAX_REPAIRS,
+    NO_ERROR,
+    PARKED,
+    PARKED_DENIED,
+    Action,
+    ClaimLost,
+    Next,
+    Row,
+    State,
+    claim,
+)
 from teams import access
 from teams.models import Domain
-
-DEADLINE = timedelta(minutes=10)
-MAX_REPAIRS = 3
-# How long a profile that AWS said it makes may be missing from what AWS then describes.
-LAG = timedelta(seconds=15)
 
 
 def ensure(profile_id: int) -> Next:
@@ -72,7 +81,9 @@ def _begin(profile: Profile, token: uuid.UUID) -> Next:
     try:
         return Step(row, wanted).run()
     except AwsError as error:
-        return row.failed(error, wanted)
+        # A profile that was seen in service is not spoilt by a portal that may not look at it or change it.
+        usable = bool(profile.arn) and profile.execution_role_arn == wanted.execution_role_arn
+        return row.failed(error, parked=State.READY if usable else State.FAILED)
 
 
 class Step:

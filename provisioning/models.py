@@ -16,6 +16,12 @@ class Profile(models.Model):
         READY = "ready", "ready"
         FAILED = "failed", "failed"  # tried again at `due_at`, or never when that is empty
         CONFLICT = "conflict", "name taken by a profile that is not ours"
+        RETIRING = "retiring", "access ended"  # what is to go, and when, is in `ended_by` and `retire_at`
+        RETIRED = "retired", "deleted"  # history, and a name that stays reserved; made anew when access returns
+
+    class End(models.TextChoices):
+        REVOKED = "revoked", "revoked"  # nothing speaks for the person any more: apps are stopped at once
+        LAPSED = "lapsed", "sign-on session over"  # signing on again brings it back: apps go on
 
     user = models.ForeignKey(User, models.PROTECT, related_name="profiles")
     team = models.ForeignKey(Team, models.PROTECT, related_name="profiles")
@@ -40,6 +46,17 @@ class Profile(models.Model):
     # Compare-and-set claim: only the worker that holds the token acts, until the claim runs out.
     claim = models.UUIDField(null=True, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
+    # How and when access ended, both empty while there is access.
+    ended_by = models.CharField(
+        "access ended by", max_length=16, choices=End.choices, blank=True, default="", db_default=""
+    )
+    ended_at = models.DateTimeField("access ended", null=True, blank=True)
+    # When apps, spaces and profile are deleted; empty: never.
+    retire_at = models.DateTimeField("to be deleted", null=True, blank=True)
+    # When AWS was first asked to delete the profile itself.
+    delete_asked_at = models.DateTimeField(null=True, blank=True)
+    # How far a round through the apps and spaces of a retiring profile is; it may be lost at any time.
+    progress = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     changed_at = models.DateTimeField(default=timezone.now)
 

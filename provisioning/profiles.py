@@ -1,4 +1,6 @@
-"""The doors to the profile rows, apart from the workers' own `ensure`: make missing ones, ask for one, try again."""
+"""The doors to the profile rows, apart from the workers' own `ensure` and `retire`: make missing ones, ask for one, try
+again. Whose access has ended is decided in `ending`.
+"""
 
 import uuid
 from collections.abc import Iterable
@@ -7,18 +9,19 @@ from itertools import islice
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from provisioning import queue
+from provisioning import ending, queue
 from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
-from provisioning.rows import Next
+from provisioning.retire import retire
+from provisioning.rows import ENDED, Next, free
 from teams import access, audit
 from teams.models import AuditEvent, Membership
 
-__all__ = ["Next", "due", "ensure", "look_again", "prepare", "request", "retry"]
+__all__ = ["Next", "due", "due_to_retire", "ensure", "look_again", "prepare", "request", "retire", "retry"]
 
 State = Profile.State
 
@@ -30,14 +33,15 @@ CLICK_PAUSE = timedelta(seconds=3)
 def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
     """Make the missing rows of these people's live access (None: everybody's) and wake those that slept or drifted.
 
-    Set-based and repeatable; two at once do no harm. Returns the ids of the rows that a worker should look at now.
+    Rows of access that had ended are taken up again. Set-based and repeatable; two at once do no harm. Returns the ids
+    of the rows that a worker should look at now.
     """
     memberships, rows = Membership.objects.filter(access.live()), Profile.objects.all()
-    if user_ids is not None:
-        ids = list(user_ids)
+    ids = None if user_ids is None else list(user_ids)
+    if ids is not None:
         memberships, rows = memberships.filter(user__in=ids), rows.filter(user__in=ids)
-    made = _make_missing(memberships)
-    slept = rows.filter(_live_access(), state=State.WANTED, due_at__isnull=True)
+    made = _make_missing(memberships) + ending.restore(ids)
+    slept = rows.filter(ending.live_access(), state=State.WANTED, due_at__isnull=True)
     # Everybody's roles are not compared each time; a launch compares its own.
     drifted = _drifted(rows) if user_ids is not None else rows.none()
     return made + _wake(slept) + _wake(drifted)
@@ -57,29 +61,34 @@ def request(*, user_id: int, team_id: int) -> None:
     now = timezone.now()
     rows = Profile.objects.filter(user=user_id, team=team_id)
     again = {"state": State.WANTED, "due_at": now, "changed_at": now}
-    if not rows.exists():
+    if not rows.exclude(state__in=ENDED).exists():
         prepare([user_id])
-    rows.filter(_free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(
+    rows.filter(free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(
         **again, repairs=0, deadline_at=None
     )
     # It was ready, but not for the role or the domain of today.
     rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
     rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
-    for profile_id in rows.filter(due_at__lte=timezone.now()).values_list("pk", flat=True):
-        _hint(profile_id)
+    for profile in rows.filter(due_at__lte=timezone.now()):
+        _hint(profile)
 
 
 def retry(profile: Profile, *, by: str) -> bool:
-    """Try a profile again now, as the admin `by` asks; False when it is ready or being worked on already."""
+    """Try a profile again now, as the admin `by` asks; False when it is ready or being worked on already.
+
+    One that is being retired goes on with that, if it failed; a deleted one stays so until access returns.
+    """
     now = timezone.now()
     busy = Q(state__in=(State.WANTED, State.CREATING), due_at__lte=now + timedelta(seconds=2))
+    settled = Q(state__in=(State.READY, State.RETIRED)) | Q(state=State.RETIRING, error_code="")
+    anew = Case(When(state=State.RETIRING, then=Value(State.RETIRING)), default=Value(State.WANTED))
     with transaction.atomic():
         taken = (
-            Profile.objects.filter(_free(), pk=profile.pk)
-            .exclude(state=State.READY)
+            Profile.objects.filter(free(), pk=profile.pk)
+            .exclude(settled)
             .exclude(busy)
             .update(
-                state=State.WANTED, due_at=now, changed_at=now, attempts=0, repairs=0, deadline_at=None,
+                state=anew, due_at=now, changed_at=now, attempts=0, repairs=0, deadline_at=None,
                 error_code="", error="",
             )
         )  # fmt: skip
@@ -88,13 +97,22 @@ def retry(profile: Profile, *, by: str) -> bool:
                 AuditEvent.Action.PROFILE_RETRIED, target=profile.name, team=profile.team.slug, actor=by,
                 data={"state": profile.state, "error": profile.error},
             )  # fmt: skip
-            _hint(profile.pk)
+            _hint(profile)
     return bool(taken)
 
 
 def due(limit: int) -> list[int]:
     """Return the ids of rows that are due and that nobody is working on, those that wait longest first."""
-    rows = Profile.objects.filter(_free(), due_at__lte=timezone.now()).order_by("due_at")
+    return _due(~Q(state__in=ENDED), limit)
+
+
+def due_to_retire(limit: int) -> list[int]:
+    """Return the same of the rows whose access has ended."""
+    return _due(Q(state=State.RETIRING), limit)
+
+
+def _due(which: Q, limit: int) -> list[int]:
+    rows = Profile.objects.filter(free(), which, due_at__lte=timezone.now()).order_by("due_at")
     return list(rows.values_list("pk", flat=True)[:limit])
 
 
@@ -141,10 +159,6 @@ def _insert(rows: list[tuple[Any, ...]]) -> list[int]:
     return [profile.pk for profile in made]
 
 
-def _live_access() -> Exists:
-    return Exists(Membership.objects.filter(access.live(), user=OuterRef("user_id"), team=OuterRef("team_id")))
-
-
 def _drifted(rows: QuerySet[Profile]) -> QuerySet[Profile]:
     """Return the ready rows whose person should have another role by now, or whose team moved to another domain."""
     return (
@@ -155,11 +169,6 @@ def _drifted(rows: QuerySet[Profile]) -> QuerySet[Profile]:
     )
 
 
-def _free() -> Q:
-    """Return the filter on rows that no worker has claimed."""
-    return Q(claim__isnull=True) | Q(claimed_until__lt=timezone.now())
-
-
 def _wake(rows: QuerySet[Profile]) -> list[int]:
     ids = list(rows.values_list("pk", flat=True))
     if ids:
@@ -167,5 +176,6 @@ def _wake(rows: QuerySet[Profile]) -> list[int]:
     return ids
 
 
-def _hint(profile_id: int) -> None:
-    transaction.on_commit(lambda: queue.enqueue_ensure(profile_id))
+def _hint(profile: Profile) -> None:
+    enqueue = queue.enqueue_retire if profile.state == State.RETIRING else queue.enqueue_ensure
+    transaction.on_commit(lambda: enqueue(profile.pk))

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 5.0
 ENSURE = "provisioning.tasks.ensure_profile"
+RETIRE = "provisioning.tasks.retire_profile"
+END_ACCESS = "provisioning.tasks.end_access"
 
 _paused_until = 0.0
 
@@ -25,6 +27,11 @@ _paused_until = 0.0
 def enqueue_ensure(profile_id: int, *, countdown: float = 0, expires: float | None = None) -> bool:
     """Ask a worker to look at a profile in `countdown` seconds; the request's id goes along for the audit log."""
     return enqueue(ENSURE, profile_id, audit.current().request_id, countdown=countdown, expires=expires)
+
+
+def enqueue_retire(profile_id: int, *, countdown: float = 0, expires: float | None = None) -> bool:
+    """Ask a worker to go on retiring a profile in `countdown` seconds."""
+    return enqueue(RETIRE, profile_id, audit.current().request_id, countdown=countdown, expires=expires)
 
 
 def enqueue(task: str, *args: Any, countdown: float = 0, expires: float | None = None) -> bool:

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.utils import timezone
 
-from provisioning import desired
 from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, Throttled, Transient
 from provisioning.models import Profile
 from teams import audit
@@ -18,6 +17,9 @@ from teams.models import AuditEvent, Domain
 
 State = Profile.State
 Action = AuditEvent.Action
+
+# The states of profiles whose person has no access.
+ENDED = (State.RETIRING, State.RETIRED)
 
 # Longer than three calls that all run into their time limits.
 CLAIM = timedelta(seconds=45)
@@ -27,6 +29,11 @@ MAX_BACKOFF = 60.0
 # When a parked failure is tried again by itself.
 PARKED = timedelta(minutes=30)
 PARKED_DENIED = timedelta(minutes=15)
+# How long one thing may take in AWS, and how often something that failed is tried again before it is parked.
+DEADLINE = timedelta(minutes=10)
+MAX_REPAIRS = 3
+# How long a profile that AWS said it makes may be missing from what AWS then describes.
+LAG = timedelta(seconds=15)
 NO_ERROR: dict[str, Any] = {"error_code": "", "error": "", "attempts": 0}
 
 
@@ -43,10 +50,16 @@ class ClaimLost(Exception):  # noqa: N818  (a turn of the story, not a fault)
     """Somebody else has the row now; whatever this step found out is out of date."""
 
 
-def claim(profile_id: int) -> uuid.UUID | None:
+def free() -> Q:
+    """Return the filter on rows that no worker has claimed."""
+    return Q(claim__isnull=True) | Q(claimed_until__lt=timezone.now())
+
+
+def claim(profile_id: int, *, retiring: bool = False) -> uuid.UUID | None:
+    """Claim a row that is due and free, for `ensure` or for `retire`, which never take each other's rows."""
     now, token = timezone.now(), uuid.uuid4()
-    free = Q(claim__isnull=True) | Q(claimed_until__lt=now)
-    claimed = Profile.objects.filter(free, pk=profile_id, due_at__lte=now + EARLY).update(
+    kind = Q(state=State.RETIRING) if retiring else ~Q(state__in=ENDED)
+    claimed = Profile.objects.filter(free(), kind, pk=profile_id, due_at__lte=now + EARLY).update(
         claim=token, claimed_until=now + CLAIM
     )
     return token if claimed else None
@@ -136,8 +149,8 @@ class Row:
             **changes,
         )
 
-    def failed(self, error: AwsError, wanted: desired.DesiredProfile) -> Next:
-        """Take note of a call that failed: tried again soon, or parked where trying again does not help."""
+    def failed(self, error: AwsError, *, parked: Profile.State, **changes: Any) -> Next:
+        """Take note of a call that failed: tried again soon, or `parked` where trying again does not help."""
         # Not found and busy, where neither was expected, are AWS's answers not yet in step with each other.
         if isinstance(error, Transient | Throttled | NotFound | AlreadyExists):
             attempts = self.profile.attempts + 1
@@ -147,15 +160,15 @@ class Row:
                 error_code=error.code[:64],
                 error=error.message[:500],
                 aws_request_id=error.request_id[:64],
+                **changes,
             )
-        usable = bool(self.profile.arn) and self.profile.execution_role_arn == wanted.execution_role_arn
         return self.park(
             error.code,
             error.message,
-            # A profile that was seen in service is not spoilt by a portal that may not look at it or change it.
-            state=State.READY if usable else State.FAILED,
+            state=parked,
             after=PARKED_DENIED if isinstance(error, Denied) else PARKED,
             request_id=error.request_id,
+            **changes,
         )
 
 

@@ -93,7 +93,11 @@ _KINDS: tuple[tuple[set[str], type[AwsError]], ...] = (
     (_TRANSIENT, Transient),
 )
 
-_ABSENT = re.compile(r"RecordNotFound|does not exist|could not be found|not found", re.IGNORECASE)
+# An app that is deleted twice “has already been deleted”, one that failed “was automatically deleted”.
+_ABSENT = re.compile(
+    r"RecordNotFound|does not exist|could not be found|not found|has already been deleted|was automatically deleted",
+    re.IGNORECASE,
+)
 _EXISTS = re.compile(r"already exists|already in use", re.IGNORECASE)
 _QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]*")
 _ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)

@@ -1,15 +1,19 @@
 """Verbs of SageMaker Studio. They take and return plain values, and raise only what `errors` names.
 
-Each verb is exactly one call, `list_tags` one per page. Nothing is retried, except minting a URL when the connection
-broke, because a second URL does no harm.
+Each verb is exactly one call, `list_tags`, `list_apps` and `list_spaces` one per page. Nothing is retried, except
+minting a URL when the connection broke, because a second URL does no harm.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from provisioning.aws import client, errors
 from provisioning.aws.client import Account, Purpose
+
+# A list that has not ended after so many pages never will: the pages may be short, but not that short.
+MAX_PAGES = 500
+PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,35 @@ class ProfileDescription:
     failure_reason: str
     user_settings: dict[str, Any]
     request_id: str
+
+
+@dataclass(frozen=True)
+class App:
+    """An app and what it belongs to: exactly one of `profile` and `space` is set. `status` is AWS's own word."""
+
+    app_type: str
+    name: str
+    status: str
+    profile: str = ""
+    space: str = ""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A space: `owner` is the name of the profile that owns it, empty where none does; `sharing` Private or Shared."""
+
+    name: str
+    status: str
+    owner: str = ""
+    sharing: str = ""
+
+
+@dataclass(frozen=True)
+class SpacePage:
+    """One page of a domain's spaces, which may be empty, and the token of the next one, empty at the end."""
+
+    spaces: tuple[Space, ...]
+    next_token: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +134,61 @@ class Studio:
         """Set tags; values of keys that exist are overwritten."""
         return _answer(self._call("add_tags", ResourceArn=arn, Tags=[{"Key": key, "Value": tags[key]} for key in tags]))
 
+    def list_apps(self, domain_id: str, *, profile: str = "", space: str = "") -> Iterator[App]:
+        """Yield the apps of a profile or of a space, page by page, those deleted within a day included.
+
+        AWS does not say whether a profile's list holds the apps of its spaces too; `App.space` tells. Raises Transient
+        when the list does not end.
+        """
+        owner = {"SpaceNameEquals": space} if space else {"UserProfileNameEquals": profile}
+        token: dict[str, str] = {}
+        for _ in range(MAX_PAGES):
+            answer = self._call("list_apps", DomainIdEquals=domain_id, MaxResults=PAGE, **owner, **token)
+            yield from map(_app, answer.get("Apps", []))
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+        raise errors.Transient("AWS did not come to the end of a list of apps.", code="EndlessList")
+
+    def list_spaces(self, domain_id: str) -> Iterator[Space]:
+        """Yield all spaces of a domain, page by page. Raises Transient when the list does not end."""
+        token = ""
+        for _ in range(MAX_PAGES):
+            page = self.spaces_page(domain_id, token)
+            yield from page.spaces
+            token = page.next_token
+            if not token:
+                return
+        raise errors.Transient("AWS did not come to the end of a list of spaces.", code="EndlessList")
+
+    def spaces_page(self, domain_id: str, token: str = "") -> SpacePage:
+        """Return one page of a domain's spaces; AWS cannot look for an owner. Raises Invalid for a token of old."""
+        more = {"NextToken": token} if token else {}
+        answer = self._call("list_spaces", DomainIdEquals=domain_id, MaxResults=PAGE, **more)
+        return SpacePage(tuple(map(_space, answer.get("Spaces", []))), answer.get("NextToken") or "")
+
+    def describe_app(self, domain_id: str, app: App) -> App:
+        """Return an app as it is now. Raises NotFound when it never was or was deleted a day ago."""
+        return _app(self._call("describe_app", DomainId=domain_id, **_names(app)))
+
+    def delete_app(self, domain_id: str, app: App) -> Answer:
+        """Start stopping an app. Raises NotFound when it is gone, AlreadyExists while it is busy with a change."""
+        return _answer(self._call("delete_app", DomainId=domain_id, **_names(app)))
+
+    def describe_space(self, domain_id: str, name: str) -> Space:
+        """Return a space as it is now. Raises NotFound."""
+        answer = self._call("describe_space", DomainId=domain_id, SpaceName=name)
+        return Space(
+            name=answer.get("SpaceName", name),
+            status=answer.get("Status", ""),
+            owner=(answer.get("OwnershipSettings") or {}).get("OwnerUserProfileName", ""),
+            sharing=(answer.get("SpaceSharingSettings") or {}).get("SharingType", ""),
+        )
+
+    def delete_space(self, domain_id: str, name: str) -> Answer:
+        """Start deleting a space and its files. Raises NotFound when it is gone, AlreadyExists while apps hold it."""
+        return _answer(self._call("delete_space", DomainId=domain_id, SpaceName=name))
+
     def presigned_url(self, domain_id: str, name: str, *, session_duration: int, url_lifetime: int) -> Presigned:
         """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`."""
         request = {
@@ -126,6 +214,30 @@ class Studio:
         except errors.CredentialsExpired:
             client.forget(self.account)
             raise
+
+
+def _app(row: Mapping[str, Any]) -> App:
+    return App(
+        app_type=row.get("AppType", ""),
+        name=row.get("AppName", ""),
+        status=row.get("Status", ""),
+        profile=row.get("UserProfileName") or "",
+        space=row.get("SpaceName") or "",
+    )
+
+
+def _names(app: App) -> dict[str, str]:
+    owner = {"SpaceName": app.space} if app.space else {"UserProfileName": app.profile}
+    return {**owner, "AppType": app.app_type, "AppName": app.name}
+
+
+def _space(row: Mapping[str, Any]) -> Space:
+    return Space(
+        name=row.get("SpaceName", ""),
+        status=row.get("Status", ""),
+        owner=(row.get("OwnershipSettingsSummary") or {}).get("OwnerUserProfileName", ""),
+        sharing=(row.get("SpaceSharingSettingsSummary") or {}).get("SharingType", ""),
+    )
 
 
 def _answer(answer: Mapping[str, Any]) -> Answer:

@@ -77,6 +77,19 @@ def ready(user: User, team: Team, aws: Any) -> Profile:
     return rows.get()
 
 
+class TestComingBack:
+    @pytest.mark.parametrize("state", [Profile.State.RETIRING, Profile.State.RETIRED])
+    def test_what_was_being_retired_is_being_prepared(self, alice: User, team: Team, aws: Any, state: str) -> None:
+        ready(alice, team, aws)
+        Profile.objects.update(state=state)
+        browser = signed_on(alice)
+        assert "Being prepared" in browser.get("/").content.decode()
+        assert "is being prepared" in browser.get("/teams/team1/progress/").content.decode()
+        assert browser.post("/teams/team1/open/").status_code == 303
+        assert aws.calls("CreatePresignedDomainUrl") == []
+        assert Profile.objects.get().state not in {Profile.State.RETIRING, Profile.State.RETIRED}
+
+
 class TestLanding:
     def test_nobody_is_shown_the_way_to_sign_on(self, client: Client) -> None:
         response = client.get("/")

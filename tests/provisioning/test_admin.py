@@ -1,14 +1,18 @@
 """Profiles in the admin."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from provisioning import inventory
 from provisioning.models import Profile
 from teams.models import AuditEvent
 from tests.factories import make_team, make_user
+from tests.provisioning.conftest import World
 from tests.teams.admin_clients import client_of, events, inline
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +29,7 @@ def _alice() -> Client:
 @pytest.fixture(name="hinted", autouse=True)
 def _hinted(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker listens in these tests: the rows are what counts."""
-    monkeypatch.setattr("provisioning.profiles._hint", lambda profile_id: None)
+    monkeypatch.setattr("provisioning.queue.enqueue", lambda *args, **kwargs: True)
 
 
 def make_profile(subject: str, state: Profile.State = State.FAILED, **fields: object) -> Profile:
@@ -154,3 +158,103 @@ def test_the_index_points_at_trouble(alice: Client) -> None:
     make_profile("user1", State.CONFLICT)
     page = alice.get("/admin/").content.decode()
     assert '<li class="alarming"><a href="/admin/provisioning/profile/?state__exact=conflict"><b>1</b>' in page
+
+
+class TestRetireNow:
+    def ended(self, subject: str, **fields: object) -> Profile:
+        """A profile whose person has no access, to be deleted next week."""
+        next_week = timezone.now() + timedelta(days=7)
+        values = {"ended_by": Profile.End.REVOKED, "ended_at": timezone.now(), "retire_at": next_week}
+        return make_profile(subject, State.RETIRING, **{**values, **fields})
+
+    def ask(self, *profiles: Profile, **more: str) -> dict[str, object]:
+        return {"action": "retire_now", "_selected_action": [str(each.pk) for each in profiles], **more}
+
+    def test_it_asks_first_and_changes_nothing(self, alice: Client) -> None:
+        profile, ready = self.ended("user1"), make_profile("user2", State.READY)
+        response = alice.post(LIST, self.ask(profile, ready))
+        page = response.content.decode()
+        assert "cannot be undone" in page
+        assert profile.name in page
+        assert "1 of the selected profiles is left alone" in page
+        assert not inline(response)
+        before = profile.retire_at
+        profile.refresh_from_db()
+        assert profile.retire_at == before
+
+    def test_it_skips_the_grace_period(self, alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        profile, ready = self.ended("user1"), make_profile("user2", State.READY)
+        page = alice.post(LIST, self.ask(profile, ready, confirmed="yes"), follow=True).content.decode()
+        assert "1 profile will be deleted now. 1 profile left alone." in page
+        profile.refresh_from_db()
+        assert profile.retire_at is not None
+        assert profile.retire_at <= timezone.now()
+        (event,) = events(action=AuditEvent.Action.PROFILE_RETIRING)
+        assert (event.actor, event.target) == ("alice", profile.name)
+
+    def test_nothing_to_retire_is_said(self, alice: Client) -> None:
+        page = alice.post(LIST, self.ask(self.ended("user1", managed=False))).content.decode()
+        assert "None of the selected profiles" in page
+
+    @pytest.mark.parametrize("name", ["bob", "charlie", "anonymous"])
+    def test_only_admins_do(self, name: str) -> None:
+        profile = self.ended("user1")
+        client_of(name).post(LIST, self.ask(profile, confirmed="yes"))
+        before = profile.retire_at
+        profile.refresh_from_db()
+        assert profile.retire_at == before
+        assert not events(action=AuditEvent.Action.PROFILE_RETIRING)
+
+    def test_the_list_tells_when_and_filters(self, alice: Client) -> None:
+        profile, _ = self.ended("user1"), make_profile("user2", State.READY)
+        response = alice.get(f"{LIST}?ended_by__exact=revoked")
+        assert list(response.context["cl"].result_list) == [profile]
+        assert "access ended" in response.content.decode()
+
+
+class TestWhatAwsHas:
+    @pytest.fixture(name="world")
+    def _world(self, aws: Any, make_world: Callable[..., World]) -> World:
+        world = make_world()
+        world.steps(State.READY)
+        client, mine = world.client, {"OwnerUserProfileName": world.profile.name}
+        for name, sharing in (("lab", "Private"), ("common", "Shared")):
+            client.create_space(
+                DomainId=world.domain_id, SpaceName=name, OwnershipSettings=mine,
+                SpaceSharingSettings={"SharingType": sharing},
+            )  # fmt: skip
+        client.create_app(DomainId=world.domain_id, SpaceName="lab", AppType="JupyterLab", AppName="notebook")
+        aws.state.calls.clear()
+        return world
+
+    def page(self, world: World) -> str:
+        return f"{LIST}{world.profile.pk}/change/"
+
+    def test_it_is_read_only_when_asked(self, world: World, alice: Client) -> None:
+        page = alice.get(self.page(world)).content.decode()
+        assert "Show what AWS has" in page
+        assert world.operations() == []
+
+    @pytest.mark.parametrize("name", ["alice", "bob"])
+    def test_it_says_what_will_go_and_what_stays(self, world: World, name: str) -> None:
+        response = client_of(name).get(f"{self.page(world)}?in_aws=1")
+        page = response.content.decode()
+        for text in ("lab", "is deleted with its files", "common", "keeps the profile", "notebook", "JupyterLab"):
+            assert text in page
+        assert not inline(response)
+        assert not [each for each in world.operations() if not each.startswith("List")]
+
+    def test_aws_that_does_not_answer_is_said(self, world: World, alice: Client) -> None:
+        world.aws.personality.down = True
+        response = alice.get(f"{self.page(world)}?in_aws=1")
+        assert response.status_code == 200
+        assert "AWS could not be reached" in response.content.decode()
+
+    def test_it_does_not_wait_for_ever(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = inventory.take(world.profile, seconds=-1)
+        assert "did not tell all" in found.fault
+
+    @pytest.mark.parametrize("name", ["charlie", "anonymous"])
+    def test_nobody_else_asks_aws(self, world: World, name: str) -> None:
+        client_of(name).get(f"{self.page(world)}?in_aws=1")
+        assert world.operations() == []

@@ -11,7 +11,7 @@ from portal.demo.aws.seed import OTHER_DOMAIN, OTHER_EXTERNAL_ID, OTHER_PORTAL_R
 from portal.demo.aws.server import Handle
 from provisioning.aws import client, errors
 from provisioning.aws.client import Account
-from provisioning.aws.studio import Presigned, Studio
+from provisioning.aws.studio import App, Presigned, Space, Studio
 
 REGION = "eu-west-1"
 OWN = Account()
@@ -178,3 +178,69 @@ class TestVerbs:
 
     def test_presigned_urls_hide_themselves_in_containers_too(self) -> None:
         assert "secret" not in repr([Presigned("https://secret", "r-1")])
+
+
+class TestAppsAndSpaces:
+    """The stand-in lists ten rows, or none, and a token to go on."""
+
+    @pytest.fixture(name="studio")
+    def _studio(self, aws: Handle) -> Studio:
+        studio = Studio(OTHER, REGION)
+        create(studio)
+        boto = client.get(OTHER, REGION, "sagemaker", "work")
+        mine = {
+            "OwnershipSettings": {"OwnerUserProfileName": "user1"},
+            "SpaceSharingSettings": {"SharingType": "Private"},
+        }
+        for number in range(12):
+            boto.create_space(DomainId=OTHER_DOMAIN, SpaceName=f"space{number}", **mine)
+        for number in range(12):
+            named = {"AppType": "JupyterLab", "AppName": f"app{number}"}
+            boto.create_app(DomainId=OTHER_DOMAIN, SpaceName="space0", **named)
+        boto.create_app(DomainId=OTHER_DOMAIN, UserProfileName="user1", AppType="JupyterServer", AppName="default")
+        aws.personality.short_pages = True
+        return studio
+
+    def test_lists_are_whole_however_short_the_pages(
+        self, aws: Handle, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("provisioning.aws.studio.PAGE", 3)
+        spaces = list(studio.list_spaces(OTHER_DOMAIN))
+        assert sorted(space.name for space in spaces) == sorted(f"space{number}" for number in range(12))
+        assert spaces[0] == Space(spaces[0].name, "InService", "user1", "Private")
+        apps = list(studio.list_apps(OTHER_DOMAIN, space="space0"))
+        assert sorted(app.name for app in apps) == sorted(f"app{number}" for number in range(12))
+        (own,) = studio.list_apps(OTHER_DOMAIN, profile="user1")
+        assert own == App("JupyterServer", "default", "InService", profile="user1")
+        assert len(aws.calls("ListSpaces")) > 4
+
+    def test_a_list_that_does_not_end_is_given_up(
+        self, aws: Handle, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("provisioning.aws.studio.MAX_PAGES", 2)
+        monkeypatch.setattr("provisioning.aws.studio.PAGE", 1)
+        with pytest.raises(errors.Transient):
+            list(studio.list_spaces(OTHER_DOMAIN))
+        with pytest.raises(errors.Transient):
+            list(studio.list_apps(OTHER_DOMAIN, space="space0"))
+
+    def test_a_token_from_elsewhere_is_not_valid(self, studio: Studio) -> None:
+        with pytest.raises(errors.Invalid):
+            studio.spaces_page(OTHER_DOMAIN, "nonsense")
+
+    @pytest.mark.parametrize("old_not_found", [False, True])
+    def test_what_is_gone_is_not_found(self, aws: Handle, studio: Studio, old_not_found: bool) -> None:
+        aws.personality.old_not_found = old_not_found
+        app = App("JupyterServer", "default", "InService", profile="user1")
+        assert studio.describe_app(OTHER_DOMAIN, app) == app
+        assert studio.delete_app(OTHER_DOMAIN, app).request_id
+        assert studio.describe_app(OTHER_DOMAIN, app).status == "Deleted"
+        with pytest.raises(errors.NotFound):
+            studio.delete_app(OTHER_DOMAIN, app)
+        assert studio.describe_space(OTHER_DOMAIN, "space1").owner == "user1"
+        studio.delete_space(OTHER_DOMAIN, "space1")
+        for verb in (studio.describe_space, studio.delete_space):
+            with pytest.raises(errors.NotFound):
+                verb(OTHER_DOMAIN, "space1")
+        with pytest.raises(errors.AlreadyExists):
+            studio.delete_space(OTHER_DOMAIN, "space0")

@@ -6,9 +6,8 @@ import pytest
 from django.utils import timezone
 
 from provisioning import profiles
-from provisioning.ensure import MAX_REPAIRS
 from provisioning.models import Profile
-from provisioning.rows import CLAIM
+from provisioning.rows import CLAIM, MAX_REPAIRS
 from teams.models import AuditEvent, Domain, Membership, TeamTag
 from tests.factories import make_domain, role_arn
 from tests.provisioning.conftest import World

@@ -31,6 +31,8 @@ def raised(error: Exception) -> errors.AwsError:
         (answer("ResourceNotFoundException"), errors.NotFound),
         (answer("ValidationException", "RecordNotFound"), errors.NotFound),
         (answer("ValidationException", "UserProfile [x] does not exist."), errors.NotFound),
+        (answer("ValidationException", "App [x] has already been deleted."), errors.NotFound),
+        (answer("ValidationException", "App [x] previously failed and was automatically deleted."), errors.NotFound),
         (answer("ValidationException", "1 validation error detected"), errors.Invalid),
         (answer("ValidationException", "UserProfile x already exists."), errors.AlreadyExists),
         (answer("ResourceInUse"), errors.AlreadyExists),

@@ -6,9 +6,8 @@ import pytest
 from django.utils import timezone
 
 from provisioning import profiles
-from provisioning.ensure import MAX_REPAIRS
 from provisioning.models import Profile
-from provisioning.rows import MAX_BACKOFF
+from provisioning.rows import MAX_BACKOFF, MAX_REPAIRS
 from teams.models import AuditEvent
 from tests.factories import role_arn
 from tests.provisioning.conftest import World
