@@ -18,7 +18,7 @@ _DETAIL = 400
 
 
 def location(*parts: str) -> str:
-    """Return the absolute address of a resource."""
+    """Return the absolute address of a resource, or of the service."""
     return "/".join((f"{settings.PORTAL_URL}{BASE_PATH}", *parts))
 
 

@@ -15,7 +15,7 @@ from teams import audit
 
 
 @csrf_exempt
-@csp_exempt()  # type: ignore[arg-type]  (its types know of no arguments from the address)
+@csp_exempt()  # type: ignore[arg-type]
 def serve(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer a client that has a token; tell everybody else to bring one."""
     client = auth.authenticate(request)

@@ -54,7 +54,7 @@ class User(scim2_models.User[AnyExtension]):
 class GroupMember(scim2_models.GroupMember):
     """A member of a group: a user; how they are displayed is not the client's to say here."""
 
-    ref: Annotated[Reference["User[Any]"] | None, Mutability.immutable] = Field(  # type: ignore[assignment]
+    ref: Annotated[Reference["User"] | None, Mutability.immutable] = Field(  # type: ignore[assignment, type-arg]
         None, serialization_alias="$ref", validation_alias="$ref"
     )
     type: Annotated[str | None, Mutability.immutable] = Field(None, examples=["User"])
