@@ -76,9 +76,9 @@ def refusal(response: HttpResponseBase) -> tuple[int, str]:
     return response.status_code, told.get("scimType", "")
 
 
-def recorded(name: str, **values: str) -> Any:
+def recorded(form: str, /, **values: str) -> Any:
     """Return a body as a vendor sends it, with `{{name}}` replaced by values."""
-    text = (BODIES / f"{name}.json").read_text()
+    text = (BODIES / f"{form}.json").read_text()
     for key, value in values.items():
         text = text.replace(f"{{{{{key}}}}}", value)
     assert "{{" not in text

