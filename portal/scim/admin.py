@@ -58,7 +58,7 @@ class TokenInline(ReadOnlyInline):
 
     model = ScimToken
     fields = ("hint", "state", "created_at", "created_by", "expires_at", "last_used_at", "revoked_at")
-    readonly_fields = ("state",)
+    readonly_fields = fields
     verbose_name_plural = "tokens"
 
     def state(self, token: ScimToken) -> str:

@@ -19,6 +19,7 @@ from scim2_models import (
     Reference,
     Resource,
     ResourceType,
+    Returned,
     ScimPolicy,
     ScimProvider,
     ServiceProviderConfig,
@@ -52,13 +53,13 @@ class User(scim2_models.User[AnyExtension]):
 
 
 class GroupMember(scim2_models.GroupMember):
-    """A member of a group: a user; how they are displayed is not the client's to say here."""
+    """A member of a group: a user; how they are displayed is told who asks, and nobody sets it."""
 
     ref: Annotated[Reference["User"] | None, Mutability.immutable] = Field(  # type: ignore[assignment, type-arg]
         None, serialization_alias="$ref", validation_alias="$ref"
     )
     type: Annotated[str | None, Mutability.immutable] = Field(None, examples=["User"])
-    display: Annotated[str | None, Mutability.read_only] = None
+    display: Annotated[str | None, Mutability.read_only, Returned.request] = None
 
 
 class Group(scim2_models.Group):

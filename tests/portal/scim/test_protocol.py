@@ -380,7 +380,7 @@ class TestFilters:
             'userName eq "a\\u0000"',
             'title eq "a\\ud800"',
             'emails[type eq "a\\u0000"]',
-            "(" * 900 + 'userName eq "a"' + ")" * 900,
+            "not (" * 40 + 'userName eq "a"' + ")" * 40,
             "userName eq " + '"' + "a" * 2000 + '"',
         ],
     )

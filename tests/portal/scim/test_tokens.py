@@ -1,4 +1,4 @@
-"""Who may speak SCIM: clients with a good token, each for its own resources; tokens are made and revoked in the admin."""
+"""Who may speak SCIM: clients with a good token, each for its own resources; how tokens are made and revoked."""
 
 import re
 from datetime import timedelta
