@@ -1,6 +1,7 @@
 """Group resources as rows, and rows as group resources, whose members are read some hundreds at a time."""
 
 import json
+import unicodedata
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from teams.models import ScimClient, ScimGroup, ScimUser, User
 
 CHUNK = 500
 _LENGTH = 256
+# As in `teams.bulk`, which takes no such names: two that look alike would be two groups.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # More ids than this go to the database in several queries.
 _IDS = 5000
 
@@ -34,7 +37,7 @@ def fill(row: ScimGroup, said: schema.Group) -> None:
 
 
 def _fitting(field: str, value: str | None) -> str:
-    if value and (len(value) > _LENGTH or not all(each.isprintable() for each in value)):
+    if value and (len(value) > _LENGTH or any(unicodedata.category(each) in _INVISIBLE for each in value)):
         raise InvalidValueException(detail=f"{field} has invisible characters or more than {_LENGTH}.")
     return value or ""
 

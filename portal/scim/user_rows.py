@@ -1,5 +1,6 @@
 """User resources as rows, and rows as user resources."""
 
+import json
 from typing import Any
 
 from scim2_models import Context, GroupMembership, InvalidValueException, Meta
@@ -10,6 +11,8 @@ from teams.models import ScimClient, ScimUser, User
 # In columns of their own, worked out anew for each answer, or nothing that is ever kept (`password`).
 _NOT_KEPT = ("schemas", "id", "meta", "userName", "externalId", "active", "password", "groups")
 _LENGTH = 256
+# In JSON: what a client adds bit by bit grows no further.
+MAX_ATTRIBUTES = 100_000
 
 
 def etag(row: Any) -> str:
@@ -59,6 +62,8 @@ def fill(row: ScimUser, said: schema.FullUser) -> None:
         row.active = said.active
     row.user_name = _short("userName", said.user_name)
     row.external_id = _short("externalId", said.external_id)
+    if len(json.dumps(kept)) > MAX_ATTRIBUTES:
+        raise InvalidValueException(detail=f"The user has more than {MAX_ATTRIBUTES} characters of attributes.")
     row.attributes = kept
 
 

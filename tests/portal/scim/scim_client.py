@@ -65,7 +65,7 @@ class Provider:
 def read(response: HttpResponseBase) -> Any:
     """Return the JSON of a response, streamed or not."""
     assert response["Content-Type"] == "application/scim+json", response
-    return json.loads(response.getvalue())  # type: ignore[attr-defined]
+    return json.loads(response.getvalue())
 
 
 def refusal(response: HttpResponseBase) -> tuple[int, str]:

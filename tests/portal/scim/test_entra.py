@@ -56,6 +56,12 @@ class TestUsers:
         assert told["name"]["familyName"] == "updatedFamilyName"
         assert person().email == "updatedEmail@testuser.com"
 
+    def test_several_replaced_at_once(self, entra: Provider, user: str) -> None:
+        told = patched(entra, user, "entra_replace_several")
+        assert (told["displayName"], told["name"]["familyName"]) == ("Pvlo", "Pkqf")
+        assert told[ENTERPRISE] == {"department": "Research", "employeeNumber": "Eqpj"}
+        assert (person().name, person().email) == ("Pvlo", "TestBcwqnm@testuser.com")
+
     def test_values_of_lists_and_of_the_extension(self, entra: Provider, user: str) -> None:
         told = patched(entra, user, "entra_add_values", manager="26118915-6090-4610-87e4-49d8ca9f808d")
         assert told["phoneNumbers"] == [{"type": "mobile", "value": "+1 555 0100"}]
