@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from django.db import transaction
-from django.db.models import Value
+from django.db.models import F, Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
@@ -16,7 +16,7 @@ from scim2_models import InvalidValueException, NotFoundException, UniquenessExc
 from portal.scim import schema, user_rows
 from teams import audit, memberships, snapshots, users
 from teams.memberships import GroupRef, UserObservation
-from teams.models import AuditEvent, Group, ScimClient, ScimUser, User
+from teams.models import AuditEvent, Group, ScimClient, ScimGroup, ScimUser, User
 from teams.users import UnusableIdentityError
 
 Change = Callable[[schema.FullUser], schema.FullUser]
@@ -69,11 +69,16 @@ def change(client: ScimClient, scim_id: uuid.UUID | None, by: Change, *, require
 
 
 def delete(client: ScimClient, scim_id: uuid.UUID | None, *, require: Requirement) -> None:
-    """Forget a user resource: the person is deactivated and in no group of this client any more."""
+    """Forget a user resource: the person is deactivated and in no group of this client any more.
+
+    The groups change with it, for which the transaction has the gate to itself.
+    """
     with transaction.atomic():
-        memberships.share()
+        memberships.hold()
         row = _locked(client, scim_id)
         require(user_rows.etag(row))
+        groups = ScimGroup.objects.filter(client=client, group__memberships__user=row.user)
+        groups.update(version=F("version") + 1, changed_at=timezone.now())
         _leave(row.user, client)
         row.delete()
 

@@ -183,6 +183,14 @@ class TestVersions:
         okta.make_group("Engineers", user)
         assert okta.send("GET", f"Users/{user}", **{"If-None-Match": 'W/"1"'}).status_code == 200
 
+    def test_a_group_has_a_new_version_when_a_member_is_deleted(self, okta: Provider) -> None:
+        user = okta.make_user("alice")["id"]
+        group = okta.make_group("Engineers", user)["id"]
+        okta.send("DELETE", f"Users/{user}")
+        response = okta.send("GET", f"Groups/{group}", **{"If-None-Match": 'W/"1"'})
+        assert response.status_code == 200
+        assert "members" not in read(response)
+
     def test_nothing_changed_is_no_new_version(self, okta: Provider) -> None:
         user = okta.make_user("alice", title="x")
         response = okta.patch(f"Users/{user['id']}", {"op": "replace", "path": "title", "value": "x"})
