@@ -18,6 +18,7 @@ from portal.saml import fetch, metadata, registry, standing, upkeep
 from portal.saml.flavours import attribute_names
 from portal.saml.metadata import IdpMetadata, MetadataError
 from portal.saml.provider_form import ProviderForm, is_environments
+from portal.scim import admin as _scim_admin  # noqa: F401  (registers its pages)
 from provisioning.database import give_back_connection
 from teams import snapshots
 from teams.admin.base import AuditedAdmin

@@ -22,7 +22,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Teams", "teams", ("teams.team", "teams.rolemapping")),
     ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
     ("People", "people", ("teams.user", "teams.membership", "teams.grant", "teams.accessrequest", "teams.group")),
-    ("Sign-on", "sign-on", ("teams.identityprovider",)),
+    ("Sign-on", "sign-on", ("teams.identityprovider", "teams.scimclient", "teams.scimuser", "teams.scimgroup")),
     ("Provisioning", "provisioning", ("provisioning.profile",)),
     ("Log", "log", ("teams.auditevent",)),
 )

@@ -17,6 +17,7 @@ urlpatterns = [
     path("logout/everywhere/", views.sign_out_everywhere, name="logout_everywhere"),
     path("breakglass/", views.breakglass, name="breakglass"),
     path("saml2/", include("portal.saml.urls")),
+    path("scim/v2/", include("portal.scim.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -50,10 +50,12 @@ _SAML_BASE64 = re.compile(
 _WRAPPED_BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/]{60,80}(?:(?:\r?\n|\\r\\n|\\n)[A-Za-z0-9+/=]{1,80})++")
 _LONG_BASE64 = re.compile(r"[A-Za-z0-9+/_%-]{200,}+={0,2}")
 _JWT = re.compile(r"\beyJ[\w-]{8,}+(?:\.[\w-]*+)++")
+# Bearer tokens of the SCIM service, whole or cut.
+_SCIM_TOKEN = re.compile(r"scimtok_[\w-]{5,}+")
 _AWS_KEY = re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
 _AWS_SESSION = re.compile(r"(?:IQoJb3JpZ2lu|FwoGZXIvYXdz|FQoGZXIvYXdz)[\w+/=%-]*+")
 
-_WHOLE = (_PEM, _JWT, _SAML_BASE64, _WRAPPED_BASE64, _LONG_BASE64, _AWS_SESSION, _AWS_KEY)
+_WHOLE = (_PEM, _JWT, _SAML_BASE64, _WRAPPED_BASE64, _LONG_BASE64, _AWS_SESSION, _AWS_KEY, _SCIM_TOKEN)
 
 
 def scrub_text(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import models
 
-from teams.models import AwsAccount, Domain, IdentityProvider, RoleMapping, Team, TeamTag, User
+from teams.models import AwsAccount, Domain, IdentityProvider, RoleMapping, ScimClient, Team, TeamTag, User
 
 Snapshot = dict[str, Any]
 
@@ -27,6 +27,8 @@ def name(row: models.Model) -> str:
             return row.username
         case IdentityProvider():
             return row.entity_id
+        case ScimClient():
+            return row.slug
         case TeamTag():
             return row.key
         case _:
@@ -84,6 +86,8 @@ def only(changes: dict[str, Snapshot], names: Iterable[str]) -> dict[str, Snapsh
 
 
 # Never in the log, whatever else is; when something was last looked at is no change to it.
-_PRIVATE = frozenset({"password", "session_epoch", "last_login", "created_at", "refreshed_at", "tried_at"})
+_PRIVATE = frozenset(
+    {"password", "session_epoch", "last_login", "created_at", "refreshed_at", "tried_at", "last_used_at"}
+)
 # In the log as a digest: metadata are long, and their certificates and dates are fields of their own.
 _LONG = frozenset({"metadata"})

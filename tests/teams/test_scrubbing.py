@@ -60,6 +60,7 @@ HIDDEN_TEXTS = {
     "ASIAIOSFODNN7EXAMPLE": "[hidden]",
     "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- after": "[hidden] after",
     "-----BEGIN PRIVATE KEY-----\nabc": "[hidden]",
+    "sent scimtok_Zm9vYmFyYmF6-_Zm9vYmFyYmF6cXV4Zm9vYmFy0 twice": "sent [hidden] twice",
     "jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln ends": "jwt [hidden] ends",
 }
 
