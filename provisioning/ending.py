@@ -198,13 +198,13 @@ def _write(endings: list[_Ending]) -> list[int]:
     }
     with connection.cursor() as cursor:
         cursor.execute(_WRITE, values)
-    audit.record_many([_told(each) for each in endings])
+    # A session that is over is told by the log already: every evening, and every morning it is back.
+    audit.record_many([_told(each) for each in endings if each.ended_by == End.REVOKED])
     now = timezone.now()
     return [each.profile.pk for each in endings if each.due_at is not None and each.due_at <= now]
 
 
 def _told(ending: _Ending) -> dict[str, Any]:
-    why = "Access was revoked." if ending.ended_by == End.REVOKED else "The sign-on session that gave access is over."
     if not ending.profile.managed:
         what = "The portal did not make the profile and leaves it alone."
     elif ending.retire_at is None:
@@ -215,7 +215,7 @@ def _told(ending: _Ending) -> dict[str, Any]:
         "action": Action.PROFILE_RETIRING,
         "target": ending.profile.name,
         "team": ending.profile.team.slug,
-        "reason": f"{why} {what}",
+        "reason": f"Access was revoked. {what}",
         "data": {
             "ended_by": str(ending.ended_by),
             "ended_at": _iso(ending.ended_at),
@@ -230,7 +230,8 @@ def _take_back(profiles: list[Profile]) -> None:
     told = []
     for profile in profiles:
         row, changes = restored(profile)
-        told.append(row)
+        if profile.ended_by == End.REVOKED or changes["state"] != State.READY:
+            told.append(row)
         by_state.setdefault(changes["state"], ([], changes))[0].append(profile.pk)
     for ids, changes in by_state.values():
         Profile.objects.filter(pk__in=ids).update(**changes, changed_at=timezone.now(), claim=None, claimed_until=None)

@@ -20,6 +20,7 @@ PAUSE_SECONDS = 5.0
 ENSURE = "provisioning.tasks.ensure_profile"
 RETIRE = "provisioning.tasks.retire_profile"
 END_ACCESS = "provisioning.tasks.end_access"
+PREPARE = "provisioning.tasks.prepare_missing"
 
 _paused_until = 0.0
 

@@ -10,7 +10,7 @@ from teams.signals import access_changed
 
 # More rows than this are left to the sweep, so that a change to a large team does not keep an admin's page waiting.
 MAX_HINTS = 200
-# Of more people than this the ended access is found by the task that looks at everybody.
+# More people than this are left to the tasks that look at everybody.
 MAX_PEOPLE = 1000
 
 
@@ -41,6 +41,9 @@ def retire_profiles(user_ids: frozenset[int], team_ids: frozenset[int], **_: Any
 @receiver(access_changed, dispatch_uid="provisioning.access_changed")
 def prepare_profiles(user_ids: frozenset[int], team_ids: frozenset[int], **_: Any) -> None:
     """Make ahead the profiles of people whose access changed, and look again at those of teams that changed."""
+    if len(user_ids) > MAX_PEOPLE:
+        transaction.on_commit(lambda: queue.enqueue(queue.PREPARE) and None)
+        user_ids = frozenset()
     ids = profiles.prepare(user_ids) if user_ids else []
     if team_ids:
         ids += profiles.look_again(team_ids)
