@@ -23,8 +23,8 @@ from provisioning.aws.errors import AlreadyExists, AwsError, NotFound
 from provisioning.aws.studio import ProfileDescription, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
-from provisioning.rows import NO_ERROR, PARKED, PARKED_DENIED, Action, ClaimLost, Next, Row, State, claim
-from teams import access
+from provisioning.rows import BAD_ROLE, NO_ERROR, PARKED, PARKED_DENIED, Action, ClaimLost, Next, Row, State, claim
+from teams import access, role_names
 from teams.models import Domain
 
 DEADLINE = timedelta(minutes=10)
@@ -58,6 +58,10 @@ def _begin(profile: Profile, token: uuid.UUID) -> Next:
         row.move(profile.team.domain)
     if profile.domain.auth_mode == Domain.AuthMode.SSO:
         return row.park("SsoDomain", "This domain uses IAM Identity Center; the portal cannot make profiles in it yet.")
+    if faults := role_names.faults(role, account=profile.domain.account.account_id):
+        return row.park(
+            BAD_ROLE, f"Nobody can work as “{role}”. {faults[0]} Another role mapping or group name ends this."
+        )
     try:
         wanted = desired.desired(
             name=profile.name,

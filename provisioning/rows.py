@@ -27,6 +27,8 @@ MAX_BACKOFF = 60.0
 # When a parked failure is tried again by itself.
 PARKED = timedelta(minutes=30)
 PARKED_DENIED = timedelta(minutes=15)
+# The error of a profile whose role mapping gives a role that cannot be; another mapping or group name ends it.
+BAD_ROLE = "BadRole"
 NO_ERROR: dict[str, Any] = {"error_code": "", "error": "", "attempts": 0}
 
 
