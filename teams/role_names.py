@@ -40,6 +40,8 @@ def faults(arn: str, *, account: str) -> list[str]:
     """Return one sentence for each reason why no profile in the account with this id can have this role."""
     found = shapes.faults("RoleArn", arn)
     name = arn.rpartition("/")[2]
+    if not found and not name:
+        found.append("It ends where the role's name should begin.")
     if not found and len(name) > MAX_NAME:
         found.append(f"The role's name has {len(name)} characters; IAM allows {MAX_NAME}.")
     if not found and f"::{account}:" not in arn:
