@@ -1,7 +1,9 @@
 """Roles by a naming convention: what a mapping's template stands for, and whether IAM could have such a role."""
 
-from django.db.models import F, Q, QuerySet, Value
-from django.db.models.functions import Coalesce, NullIf, Replace
+from typing import Any
+
+from django.db.models import CharField, F, Func, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from teams import shapes
 from teams.models import Group, RoleMapping
@@ -9,18 +11,20 @@ from teams.models import Group, RoleMapping
 # IAM's own limit, which SageMaker's definition of an ARN does not know.
 MAX_NAME = 64
 
+
+def _filled(text: Any, mark: str, column: Any) -> Func:
+    return Func(text, Value(mark), column, function="REPLACE", output_field=CharField())
+
+
 # What a membership's group stands for in a template: its name, its id where it has none.
 _GROUP = Coalesce(NullIf(F("group__name"), Value("")), F("group__external_id"))
-# The ARN that a membership's mapping gives. A group's name comes last: braces in it stand for nothing.
-EXPANDED = Replace(
-    Replace(
-        Replace(F("mapping__execution_role_arn"), Value("{account}"), F("team__domain__account__account_id")),
-        Value("{team}"),
-        F("team__slug"),
-    ),
-    Value("{group}"),
-    _GROUP,
+_OF_TEAM = _filled(
+    _filled(F("mapping__execution_role_arn"), "{account}", F("team__domain__account__account_id")),
+    "{team}",
+    F("team__slug"),
 )
+# The ARN that a membership's mapping gives. A group's name comes last: braces in it stand for nothing.
+EXPANDED = _filled(_OF_TEAM, "{group}", _GROUP)
 
 
 def expand(template: str, *, account: str, team: str, group: str) -> str:
