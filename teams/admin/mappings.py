@@ -102,6 +102,8 @@ class RoleMappingAdmin(AuditedAdmin):
     def reach(self, mapping: RoleMapping) -> str:
         """Return how many people it gives access, and for how many it does not decide."""
         found = decisions.reach([mapping]).get(mapping.pk, Reach())
+        if not found.overruled:
+            return f"{found.people} with access by it."
         return f"{found.people} with access by it; for {found.overruled} of them another mapping decides the role."
 
     @admin.display(description="overruled")
