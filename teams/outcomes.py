@@ -32,8 +32,9 @@ class Person:
 
 @dataclass(frozen=True)
 class Part:
-    """How many people something happens to, counted once for each team, and the first of them."""
+    """How many people something happens to; once for each team it does so `number` times, and these are the first."""
 
+    persons: int = 0
     number: int = 0
     people: tuple[Person, ...] = ()
 
@@ -70,7 +71,8 @@ _DIFFERENCE = """
 """
 # A sum does not depend on the order, and holds no text of all the rows together.
 _NUMBERS = """
-    SELECT kind, count(*), sum(hashtextextended(concat_ws('|', user_id, team_id, before, after), 0)::numeric)
+    SELECT kind, count(DISTINCT user_id), count(*),
+           sum(hashtextextended(concat_ws('|', user_id, team_id, before, after), 0)::numeric)
     FROM ({difference}) AS difference GROUP BY kind ORDER BY kind
 """.replace("{difference}", _DIFFERENCE)
 _NAMES = """
@@ -95,8 +97,8 @@ class Watch:
         self._note("outcome_after")
         with connection.cursor() as cursor:
             cursor.execute(_NUMBERS)
-            numbers = [(kind, number, int(total)) for kind, number, total in cursor.fetchall()]
-            parts = {kind: Part(number, tuple(_people(cursor, kind))) for kind, number, _ in numbers}
+            numbers = [(kind, persons, number, int(total)) for kind, persons, number, total in cursor.fetchall()]
+            parts = {kind: Part(persons, number, tuple(_people(cursor, kind))) for kind, persons, number, _ in numbers}
             cursor.execute("DROP TABLE outcome_before, outcome_after")
         none = Part()
         return Outcome(

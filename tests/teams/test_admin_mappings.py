@@ -366,6 +366,13 @@ class TestQuestion:
 
 
 class TestDelete:
+    def test_who_loses_two_teams_is_one_person(self, alice: Client) -> None:
+        chosen = [str(make_mapping("staff", make_team(slug)).pk) for slug in ("team1", "team2")]
+        in_group("staff", subject="user1")
+        page = alice.post(MAPPINGS, {"action": "delete_selected", "_selected_action": chosen})
+        assert "1 person loses access" in page.content.decode()
+        assert len(shown(page)["losses"]) == 2
+
     def test_the_page_names_people_and_nothing_is_deleted_by_looking(
         self, alice: Client, sent: list[frozenset[int]], committed: Committed
     ) -> None:
