@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 
-from portal import admin_status, passwords
+from portal import admin_status, admin_views, passwords
 from teams import audit
 from teams.models import AuditEvent, User
 
@@ -26,6 +26,12 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Provisioning", "provisioning", ("provisioning.profile",)),
     ("Log", "log", ("teams.auditevent",)),
 )
+
+
+# Pages that belong to no model, by the group in which they stand: name of the address, and what the link says.
+PAGES: dict[str, tuple[tuple[str, str], ...]] = {
+    "people": (("why", "Why has somebody access?"), ("access_review", "Who had access?")),
+}
 
 
 class PortalAdminSite(AdminSite):
@@ -135,11 +141,24 @@ class PortalAdminSite(AdminSite):
                 "app_label": anchor,
                 "app_url": f"{index}#{anchor}",
                 "has_module_perms": True,
-                "models": [found[model] for model in models if model in found],
+                "models": [*(found[model] for model in models if model in found), *self._pages(request, anchor)],
             }
             for name, anchor, models in GROUPS
         ]
         return [group for group in groups if group["models"]]
+
+    def _pages(self, request: HttpRequest, group: str) -> list[dict[str, Any]]:
+        """Return the pages of a group in the form of models that can only be looked at."""
+        if not self.has_permission(request):
+            return []
+        return [
+            {"name": label, "object_name": name, "admin_url": reverse(f"admin:{name}"), "add_url": None}
+            for name, label in PAGES.get(group, ())
+        ]
+
+    def get_urls(self) -> list[Any]:
+        """Return the addresses of the pages that belong to no model, and Django's."""
+        return [*admin_views.urls(self), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""

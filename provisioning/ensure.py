@@ -25,6 +25,7 @@ from provisioning.aws.studio import ProfileDescription, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
 from provisioning.rows import (
+    BAD_ROLE,
     DEADLINE,
     LAG,
     MAX_REPAIRS,
@@ -38,7 +39,7 @@ from provisioning.rows import (
     State,
     claim,
 )
-from teams import access
+from teams import access, role_names
 from teams.models import Domain
 
 
@@ -67,6 +68,10 @@ def _begin(profile: Profile, token: uuid.UUID) -> Next:
         row.move(profile.team.domain)
     if profile.domain.auth_mode == Domain.AuthMode.SSO:
         return row.park("SsoDomain", "This domain uses IAM Identity Center; the portal cannot make profiles in it yet.")
+    if faults := role_names.faults(role, account=profile.domain.account.account_id):
+        return row.park(
+            BAD_ROLE, f"Nobody can work as “{role}”. {faults[0]} Another role mapping or group name ends this."
+        )
     try:
         wanted = desired.desired(
             name=profile.name,

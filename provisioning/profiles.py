@@ -17,7 +17,7 @@ from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
 from provisioning.retire import retire
-from provisioning.rows import ENDED, Next, free
+from provisioning.rows import BAD_ROLE, ENDED, Next, free
 from teams import access, audit
 from teams.models import AuditEvent, Membership
 
@@ -33,8 +33,9 @@ CLICK_PAUSE = timedelta(seconds=3)
 def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
     """Make the missing rows of these people's live access (None: everybody's) and wake those that slept or drifted.
 
-    Rows of access that had ended are taken up again. Set-based and repeatable; two at once do no harm. Returns the ids
-    of the rows that a worker should look at now.
+    Rows of access that had ended are taken up again; those that failed for a role that cannot be are woken too, because
+    what changed may have mended it. Set-based and repeatable; two at once do no harm. Returns the ids of the rows that
+    a worker should look at now.
     """
     memberships, rows = Membership.objects.filter(access.live()), Profile.objects.all()
     ids = None if user_ids is None else list(user_ids)
@@ -44,7 +45,8 @@ def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
     slept = rows.filter(ending.live_access(), state=State.WANTED, due_at__isnull=True)
     # Everybody's roles are not compared each time; a launch compares its own.
     drifted = _drifted(rows) if user_ids is not None else rows.none()
-    return made + _wake(slept) + _wake(drifted)
+    misnamed = rows.filter(state=State.FAILED, error_code=BAD_ROLE) if user_ids is not None else rows.none()
+    return made + _wake(slept) + _wake(drifted) + _wake(misnamed)
 
 
 def look_again(team_ids: Iterable[int]) -> list[int]:

@@ -34,6 +34,8 @@ DEADLINE = timedelta(minutes=10)
 MAX_REPAIRS = 3
 # How long a profile that AWS said it makes may be missing from what AWS then describes.
 LAG = timedelta(seconds=15)
+# The error of a profile whose role mapping gives a role that cannot be; another mapping or group name ends it.
+BAD_ROLE = "BadRole"
 NO_ERROR: dict[str, Any] = {"error_code": "", "error": "", "attempts": 0}
 
 

@@ -8,12 +8,19 @@ from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 from django.utils import timezone
 
 from teams.models import Membership, Team, User
+from teams.role_names import EXPANDED
 
 _GIVES_ROLE = Q(mapping__execution_role_arn__gt="")
 # The role that one piece of evidence speaks for, and which evidence decides: a mapping with a role before any other,
-# the highest priority, then the lowest id.
-ROLE = Case(When(_GIVES_ROLE, then=F("mapping__execution_role_arn")), default=F("team__execution_role_arn"))
-DECIDES = (Case(When(_GIVES_ROLE, then=0), default=1), F("mapping__priority").desc(nulls_last=True), F("mapping_id"))
+# the highest priority, then the oldest mapping, its oldest group, and the oldest evidence.
+ROLE = Case(When(_GIVES_ROLE, then=EXPANDED), default=F("team__execution_role_arn"))
+DECIDES = (
+    Case(When(_GIVES_ROLE, then=0), default=1),
+    F("mapping__priority").desc(nulls_last=True),
+    F("mapping_id"),
+    F("group_id"),
+    F("id"),
+)
 
 
 @dataclass(frozen=True)

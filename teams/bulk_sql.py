@@ -269,12 +269,18 @@ WRITE_EVIDENCE = """
     INSERT INTO teams_auditevent
             (at, action, outcome, actor, target, team, request_id, aws_request_id, reason, data)
     SELECT %(now)s, told.action, 'success', %(actor)s, u.username, t.slug, %(request)s, '', told.reason,
-           jsonb_build_object('source', told.source, 'group', coalesce(nullif(g.name, ''), g.external_id),
-                              'mapping', told.mapping_id, 'role', m.execution_role_arn)
+           jsonb_build_object(
+               'source', told.source, 'group', coalesce(nullif(g.name, ''), g.external_id), 'mapping', told.mapping_id,
+               -- As `teams.role_names.EXPANDED` has it.
+               'role', replace(replace(replace(
+                   m.execution_role_arn, '{account}', account.account_id), '{team}', t.slug),
+                   '{group}', coalesce(nullif(g.name, ''), g.external_id)))
            || CASE WHEN told.reason = 'expired' THEN jsonb_build_object('until', told.until) ELSE '{}'::jsonb END
     FROM told
     JOIN teams_user u ON u.id = told.user_id
     JOIN teams_team t ON t.id = told.team_id
+    JOIN teams_domain domain ON domain.id = t.domain_id
+    JOIN teams_awsaccount account ON account.id = domain.account_id
     JOIN teams_group g ON g.id = told.group_id
     JOIN teams_rolemapping m ON m.id = told.mapping_id
     ORDER BY told.place, told.user_id

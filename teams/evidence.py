@@ -80,11 +80,17 @@ def _audit_row(action: AuditEvent.Action, row: Row, reason: str) -> dict[str, An
 # The columns of `Row` for a set called `changed`, which has those of a membership, `change` and `kept`.
 _TOLD = """
     SELECT changed.change, changed.user_id, u.username, changed.team_id, t.slug, changed.source,
-           coalesce(nullif(g.name, ''), g.external_id), changed.mapping_id, m.execution_role_arn, changed.kept,
-           changed.until
+           coalesce(nullif(g.name, ''), g.external_id), changed.mapping_id,
+           -- As `teams.role_names.EXPANDED` has it.
+           replace(replace(replace(
+               m.execution_role_arn, '{account}', account.account_id), '{team}', t.slug),
+               '{group}', coalesce(nullif(g.name, ''), g.external_id)),
+           changed.kept, changed.until
     FROM changed
     JOIN teams_user u ON u.id = changed.user_id
     JOIN teams_team t ON t.id = changed.team_id
+    JOIN teams_domain domain ON domain.id = t.domain_id
+    JOIN teams_awsaccount account ON account.id = domain.account_id
     LEFT JOIN teams_group g ON g.id = changed.group_id
     LEFT JOIN teams_rolemapping m ON m.id = changed.mapping_id
 """

@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 from django.utils.text import slugify
 
-from teams import strict_json
+from teams import role_names, strict_json
 from teams.admin.generic import InlineFormSet, ModelForm
-from teams.models import Team
+from teams.models import Domain, Group, RoleMapping, Team
 
 SLUG_LENGTH = 40
 
@@ -86,12 +86,47 @@ class TeamForm(ModelForm):
             strangers = [
                 mapping.group
                 for mapping in self.instance.role_mappings.exclude(execution_role_arn="")
-                if f"::{domain.account.account_id}:" not in mapping.execution_role_arn
+                if f"::{domain.account.account_id}:" not in _in_account(mapping, domain)
             ]
             if strangers:
                 names = ", ".join(strangers[:5])
                 self.add_error("domain", f"Role mappings of this team name roles of another account: {names}.")
         return cleaned
+
+
+def _in_account(mapping: RoleMapping, domain: Domain) -> str:
+    return mapping.execution_role_arn.replace("{account}", domain.account.account_id)
+
+
+class RoleMappingForm(ModelForm):
+    """A role mapping; its role must be one for every group on record that it is about."""
+
+    MOST_TOLD = 5
+
+    def _post_clean(self) -> None:
+        """Expand the template for the known groups, once everything else is right."""
+        super()._post_clean()  # type: ignore[misc]
+        mapping: RoleMapping = self.instance
+        if self.errors or not mapping.execution_role_arn:
+            return
+        known = role_names.known_groups(source=mapping.source, group=mapping.group)
+        wrong = [line for group in known.iterator() if (line := self._wrong(mapping, group))]
+        if not wrong and (line := self._wrong(mapping, Group(name="group"))):
+            wrong = [line]
+        for line in wrong[: self.MOST_TOLD]:
+            self.add_error("execution_role_arn", line)
+        if more := wrong[self.MOST_TOLD :]:
+            self.add_error("execution_role_arn", f"And {len(more)} more groups.")
+
+    @staticmethod
+    def _wrong(mapping: RoleMapping, group: Group) -> str:
+        """Return what is wrong with the role of a group's members, empty when nothing is."""
+        arn = role_names.for_group(mapping, group)
+        found = role_names.faults(arn, account=mapping.team.domain.account.account_id)
+        if not found:
+            return ""
+        whom = f"For the group “{group}” of {group.source} this gives" if group.source else "This gives"
+        return f"{whom} {arn}. {found[0]}"
 
 
 class TagForm(ModelForm):

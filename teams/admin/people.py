@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
-from teams import audit, snapshots, users
+from teams import access, audit, snapshots, users
 from teams.admin.base import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.generic import ModelForm
 from teams.models import AuditEvent, Group, GroupMembership, Membership, User
@@ -22,11 +22,28 @@ class MembershipInline(ReadOnlyInline):
     """Why a person is in which team."""
 
     model = Membership
-    fields = ("team", "source", "group", "mapping", "since", "valid_until")
+    fields = ("team", "source", "group", "mapping", "since", "valid_until", "counts", "role")
+    readonly_fields = ("counts", "role")
     verbose_name_plural = "memberships"
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("team", "group", "mapping__team", "user")
+        """Return the evidence with its role, and the one that decides about the team."""
+        rivals = Membership.objects.filter(access.live(), user=OuterRef("user_id"), team=OuterRef("team_id"))
+        winner = Subquery(rivals.order_by(*access.DECIDES).values("pk")[:1])
+        rows = super().get_queryset(request).select_related("team", "group", "mapping__team", "user")
+        return rows.annotate(role=access.ROLE, winner=winner, gives=Exists(rivals.filter(pk=OuterRef("pk"))))
+
+    @admin.display(description="counts")
+    def counts(self, membership: Any) -> str:
+        """Return whether this evidence gives access, and whether it decides the role."""
+        if not membership.gives:
+            return "gives no access now"
+        return "decides the role" if membership.winner == membership.pk else "gives access"
+
+    @admin.display(description="role")
+    def role(self, membership: Any) -> str:
+        """Return the execution role that this evidence speaks for."""
+        return str(membership.role)
 
 
 class GroupMembershipInline(ReadOnlyInline):

@@ -1,4 +1,4 @@
-"""Teams with their tags, and role mappings."""
+"""Teams with their tags."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from teams.admin.base import AuditedAdmin
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
 from teams.admin.giving import OwnerInline
-from teams.models import Membership, RoleMapping, Team, TeamTag
+from teams.models import Membership, Team, TeamTag
 from teams.signals import send_access_changed
 
 
@@ -81,29 +81,3 @@ class TeamAdmin(AuditedAdmin):
             f"tags: {row.tags.count()}",
             f"people who lose their access: {row.memberships.values('user').distinct().count()}",
         ]
-
-
-@admin.register(RoleMapping)
-class RoleMappingAdmin(AuditedAdmin):
-    """Role mappings; the memberships that rest on them follow in the same transaction."""
-
-    list_display = ("group", "team", "source", "execution_role_arn", "priority")
-    list_filter = ("team",)
-    list_select_related = ("team",)
-    search_fields = ("group", "team__name", "team__slug", "execution_role_arn")
-    search_help_text = "Group, team or role"
-    fields = ("group", "source", "team", "execution_role_arn", "priority")
-
-    def before_save(self) -> None:
-        memberships.hold()
-
-    def saved(self, row: RoleMapping, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
-        """Work the memberships of the team out again, and of the team that the mapping was for before."""
-        slugs = {after["team"], (before or after)["team"]}
-        memberships.remap(team_ids=Team.objects.filter(slug__in=slugs).values_list("pk", flat=True))
-
-    def remove(self, row: RoleMapping) -> None:
-        memberships.drop_mapping(row)
-
-    def losses(self, row: RoleMapping) -> list[str]:
-        return [f"memberships that rest on it: {row.memberships.count()}"]

@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from provisioning import profiles
+from provisioning import launch, profiles
 from provisioning.models import Profile
 from provisioning.rows import CLAIM, MAX_REPAIRS
-from teams.models import AuditEvent, Domain, Membership, TeamTag
-from tests.factories import make_domain, role_arn
+from teams import memberships
+from teams.memberships import GroupRef, UserObservation
+from teams.models import AuditEvent, Domain, Membership, RoleMapping, TeamTag
+from tests.factories import make_domain, make_mapping, role_arn
 from tests.provisioning.conftest import World
 
 State = Profile.State
@@ -247,3 +249,52 @@ class TestSsoDomain:
         assert (profile.state, profile.due_at) == (State.FAILED, None)
         assert "IAM Identity Center" in profile.error
         assert world.operations() == []
+
+
+class TestARoleThatCannotBe:
+    """The name of a group came after the mapping, and gives no role."""
+
+    TEMPLATE = "arn:aws:iam::{account}:role/{group}"
+
+    def rename(self, world: World, name: str) -> None:
+        memberships.apply(
+            UserObservation(user=world.user, source="saml", groups=frozenset({GroupRef("g-1", name)}), valid_until=None)
+        )
+        profiles.prepare([world.user.pk])
+
+    @pytest.fixture(name="named")
+    def _named(self, world: World) -> World:
+        make_mapping("g-1", world.team, execution_role_arn=self.TEMPLATE)
+        self.rename(world, "Science")
+        world.steps(State.READY)
+        return world
+
+    def test_the_group_gives_the_role(self, named: World) -> None:
+        assert named.profile.execution_role_arn == role_arn(named.team.domain, "Science")
+        assert named.in_aws.settings["ExecutionRole"] == role_arn(named.team.domain, "Science")
+
+    def test_nothing_opens_with_another_role(self, named: World) -> None:
+        self.rename(named, "Data Science")
+        assert named.profile.due_at is not None
+        named.aws.state.calls.clear()
+        target = launch.find(named.user, named.team.slug)
+        assert target is not None
+        assert not target.ready
+        profile = named.step()
+        assert (profile.state, profile.error_code, profile.due_at) == (State.FAILED, "BadRole", None)
+        assert role_arn(named.team.domain, "Data Science") in profile.error
+        assert not named.operations()
+        target = launch.find(named.user, named.team.slug)
+        assert target is not None
+        assert not target.ready
+
+    def test_it_goes_on_by_itself_when_the_name_gives_a_role(self, named: World) -> None:
+        self.rename(named, "Data Science")
+        named.step()
+        self.rename(named, "Data-Science")
+        assert named.profile.due_at is not None
+        assert named.steps(State.READY).execution_role_arn == role_arn(named.team.domain, "Data-Science")
+
+    def test_a_role_of_another_account(self, named: World) -> None:
+        RoleMapping.objects.update(execution_role_arn="arn:aws:iam::999999999999:role/x")
+        assert "another account" in named.step().error

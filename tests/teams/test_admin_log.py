@@ -8,8 +8,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from teams.admin.log import first_id_since
 from teams.models import AuditEvent
+from teams.moments import first_id_since
 from tests.teams.admin_clients import client_of, inline
 
 pytestmark = pytest.mark.django_db

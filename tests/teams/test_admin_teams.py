@@ -1,4 +1,4 @@
-"""Teams, tags and role mappings in the admin: what is saved, what is refused with which words, what the log says."""
+"""Teams and their tags in the admin: what is saved, what is refused with which words, what the log says."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from django.test import Client
 
 from provisioning.models import Profile
 from teams import audit
-from teams.models import AuditEvent, Domain, Membership, RoleMapping, Team, TeamTag
+from teams.models import AuditEvent, Domain, Membership, Team, TeamTag
 from teams.signals import access_changed
 from tests.factories import make_domain, make_mapping, make_team, make_user, role_arn
 from tests.teams.admin_clients import client_of, errors, events, inline, tags
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.django_db
 
 Committed = Callable[[], AbstractContextManager[Any]]
 LIST = "/admin/teams/team/"
-MAPPINGS = "/admin/teams/rolemapping/"
 
 
 @pytest.fixture(name="alice")
@@ -215,6 +214,7 @@ class TestChange:
     def test_a_domain_in_another_account_needs_the_mappings_roles_to_move_too(self, alice: Client) -> None:
         team, other = make_team("team1"), make_domain()
         make_mapping("leads", team, role="leads")
+        make_mapping("all", team, execution_role_arn="arn:aws:iam::{account}:role/{group}")
         data = as_it_is(team, domain=str(other.pk), execution_role_arn=role_arn(other, "x")) | tags()
         found = errors(alice.post(f"{LIST}{team.pk}/change/", data))
         assert found["domain"] == ["Role mappings of this team name roles of another account: leads."]
@@ -322,60 +322,3 @@ class TestDelete:
         alice.post(LIST, {"action": "delete_selected", "_selected_action": chosen, "post": "yes"})
         assert [team.slug for team in Team.objects.all()] == ["c"]
         assert [event.target for event in events(action=AuditEvent.Action.DELETED)] == ["team: a", "team: b"]
-
-
-class TestRoleMappings:
-    def sent(self, team: Team, **changes: str) -> dict[str, str]:
-        data = {"group": "staff", "source": "", "team": str(team.pk), "execution_role_arn": "", "priority": "0"}
-        return {**data, **changes}
-
-    def test_memberships_follow_at_once(self, alice: Client) -> None:
-        user, team, other = make_user("user1"), make_team("team1"), make_team("team2")
-        say_groups(user, "staff")
-        assert alice.post(f"{MAPPINGS}add/", self.sent(team)).status_code == 302
-        assert [each.team for each in Membership.objects.all()] == [team]
-        mapping = RoleMapping.objects.get()
-        assert alice.post(f"{MAPPINGS}{mapping.pk}/change/", self.sent(other)).status_code == 302
-        assert [each.team for each in Membership.objects.all()] == [other]
-        assert "memberships that rest on it: 1" in alice.get(f"{MAPPINGS}{mapping.pk}/delete/").content.decode()
-        assert alice.post(f"{MAPPINGS}{mapping.pk}/delete/", {"post": "yes"}).status_code == 302
-        assert not Membership.objects.exists()
-        assert sorted((event.action, event.team) for event in events(actor="alice")) == [
-            ("changed", "team2"),
-            ("created", "team1"),
-            ("deleted", "team2"),
-            ("membership_added", "team1"),
-            ("membership_added", "team2"),
-            ("membership_removed", "team1"),
-            ("membership_removed", "team2"),
-        ]
-        (changed,) = events(action=AuditEvent.Action.CHANGED)
-        assert changed.data == {"before": {"team": "team1"}, "after": {"team": "team2"}}
-
-    def test_twice_the_same_is_refused(self, alice: Client) -> None:
-        team = make_team("team1")
-        make_mapping("staff", team)
-        found = errors(alice.post(f"{MAPPINGS}add/", self.sent(team)))
-        assert found["__all__"] == ["Role mapping with this Source, Group and Team already exists."]
-
-    def test_a_role_of_another_account_is_refused(self, alice: Client) -> None:
-        data = self.sent(make_team("team1"), execution_role_arn="arn:aws:iam::999999999999:role/x")
-        assert "another account" in errors(alice.post(f"{MAPPINGS}add/", data))["execution_role_arn"][0]
-
-    def test_a_team_that_is_gone_is_refused(self, alice: Client) -> None:
-        assert "team" in errors(alice.post(f"{MAPPINGS}add/", {**self.sent(make_team("team1")), "team": "0"}))
-
-    def test_no_membership_without_the_audit_row_of_the_mapping(
-        self, alice: Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        team = make_team("team1")
-        say_groups(make_user(), "staff")
-
-        def broken(**kwargs: object) -> None:
-            raise RuntimeError("no remap")
-
-        monkeypatch.setattr("teams.memberships.remap", broken)
-        with pytest.raises(RuntimeError):
-            alice.post(f"{MAPPINGS}add/", self.sent(team))
-        assert not RoleMapping.objects.exists()
-        assert not events(action=AuditEvent.Action.CREATED)
