@@ -148,6 +148,7 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "SAML_MAX_MESSAGE_BYTES": (16 * 1024, settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
         "TRUSTED_PROXY_COUNT": (0, 10),
         "CELERY_WORKER_CONCURRENCY": (1, 256),
+        "IDENTITYSTORE_CALLS_PER_SECOND": (0.1, 1000),
     }
     return [
         Error(f"{name.removeprefix('CELERY_')} is out of range.", hint=f"Set {low} to {high}.", id="portal.E011")

@@ -220,6 +220,8 @@ SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 # --- AWS ------------------------------------------------------------------------------------------------------------
 
 AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", default="")
+# AWS allows so many calls of each API of an identity store; all workers share them.
+IDENTITYSTORE_CALLS_PER_SECOND = env.float("IDENTITYSTORE_CALLS_PER_SECOND", default=20.0)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -239,6 +241,11 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "provisioning.tasks.sweep", "schedule": 10.0, "options": {"expires": 30}},
     "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
+    "directories": {"task": "provisioning.tasks.sweep_directories", "schedule": 10.0, "options": {"expires": 30}},
+    "purge_directories": {
+        "task": "provisioning.tasks.purge_directories",
+        "schedule": crontab(hour="3", minute="47"),
+    },
     # Which providers are due is in their rows: hourly, and every five minutes after a failure.
     "refresh_identity_providers": {
         "task": "portal.tasks.refresh_identity_providers",
