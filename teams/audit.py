@@ -9,7 +9,9 @@ from teams.context import SYSTEM, Context, context, current
 from teams.models import AuditEvent
 from teams.scrubbing import HIDDEN, scrub, scrub_text, storable
 
-__all__ = ["HIDDEN", "SYSTEM", "Context", "context", "current", "record", "record_many", "row", "scrub", "scrub_text"]
+__all__ = [
+    "HIDDEN", "SYSTEM", "Context", "context", "current", "record", "record_many", "row", "scrub", "scrub_text", "who",
+]  # fmt: skip
 
 _BATCH = 5000
 # Most launches and sign-ons write one row; Django would write the statement anew for each.
@@ -76,6 +78,12 @@ def _values(event: AuditEvent) -> list[Any]:
     return [*(str(each) if isinstance(each, str) else each for each in columns), Jsonb(event.data)]
 
 
+def who() -> str:
+    """Return the name of whoever acts, as rows of this context carry it."""
+    actor = current().actor
+    return actor if isinstance(actor, str) else (actor() or "anonymous")
+
+
 def row(
     action: AuditEvent.Action,
     *,
@@ -90,7 +98,7 @@ def row(
     """Return the column values of one row, scrubbed and cut to the columns' lengths."""
     now = current()
     if actor is None:
-        actor = now.actor if isinstance(now.actor, str) else (now.actor() or "anonymous")
+        actor = who()
     return {
         "action": action,
         "outcome": outcome,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.utils import timezone
 
 from teams.models import AuditEvent
 
@@ -28,6 +29,7 @@ class Row(NamedTuple):
     mapping_id: int | None
     role: str | None
     kept: bool
+    until: datetime | None = None  # when it ran out, if it did
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,16 @@ def _audit_row(action: AuditEvent.Action, row: Row, reason: str) -> dict[str, An
     data: dict[str, Any] = {"source": row.source}
     if row.mapping_id is not None:
         data |= {"group": row.group, "mapping": row.mapping_id, "role": row.role}
+    if reason == "expired" and row.until is not None:
+        data["until"] = row.until.isoformat()
     return {"action": action, "target": row.username, "team": row.slug, "reason": reason, "data": data}
 
 
 # The columns of `Row` for a set called `changed`, which has those of a membership, `change` and `kept`.
 _TOLD = """
     SELECT changed.change, changed.user_id, u.username, changed.team_id, t.slug, changed.source,
-           coalesce(nullif(g.name, ''), g.external_id), changed.mapping_id, m.execution_role_arn, changed.kept
+           coalesce(nullif(g.name, ''), g.external_id), changed.mapping_id, m.execution_role_arn, changed.kept,
+           changed.until
     FROM changed
     JOIN teams_user u ON u.id = changed.user_id
     JOIN teams_team t ON t.id = changed.team_id
@@ -119,7 +124,7 @@ _SETTLE = """
     ), compared AS MATERIALIZED (
         SELECT h.id, coalesce(h.user_id, w.user_id) AS user_id, coalesce(h.team_id, w.team_id) AS team_id,
                coalesce(h.source, w.source) AS source, coalesce(h.group_id, w.group_id) AS group_id,
-               coalesce(h.mapping_id, w.mapping_id) AS mapping_id, w.valid_until,
+               coalesce(h.mapping_id, w.mapping_id) AS mapping_id, w.valid_until, h.valid_until AS until,
                CASE
                    WHEN h.id IS NULL THEN 'added'
                    WHEN w.user_id IS NULL AND h.valid_until <= %(now)s THEN 'expired'
@@ -155,7 +160,7 @@ _SETTLE = """
     )
     {told}
     UNION ALL
-    SELECT 'unknown', NULL, said.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT 'unknown', NULL, said.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM unnest(%(saml_ids)s::text[]) AS said (id)
     WHERE NOT EXISTS (SELECT FROM teams_team WHERE saml_id = said.id)
     ORDER BY 3, 5
@@ -194,20 +199,78 @@ def settle(
 _REMOVE = """
     WITH gone AS (
         DELETE FROM teams_membership
-        WHERE mapping_id = %(mapping)s::bigint OR team_id = %(team)s::bigint
+        WHERE {which}
         RETURNING *
     ), changed AS (
-        SELECT gone.*, CASE WHEN gone.valid_until <= now() THEN 'expired' ELSE 'removed' END AS change, false AS kept
+        SELECT gone.*, gone.valid_until AS until, false AS kept,
+               CASE WHEN gone.valid_until <= %(now)s THEN 'expired' ELSE 'removed' END AS change
         FROM gone
     )
     {told}
     ORDER BY 3, 5
 """.replace("{told}", _TOLD)
+_RESTING_ON = "mapping_id = %(mapping)s::bigint OR team_id = %(team)s::bigint"
+_NAMED = "user_id = %(user)s AND team_id = %(team)s AND source = %(source)s AND mapping_id IS NULL"
+# A sign-on's evidence only lapses: nobody has said that the person left.
+_OVER = "valid_until <= %(now)s AND source <> 'saml' AND source NOT LIKE 'saml:%%'"
 
 
 def remove(*, mapping_id: int | None = None, team_id: int | None = None) -> Changes:
     """Delete the memberships that rest on a mapping, or all of a team."""
-    return Changes(tuple(Row(*row) for row in _rows(_REMOVE, {"mapping": mapping_id, "team": team_id})))
+    return _remove(_RESTING_ON, mapping=mapping_id, team=team_id)
+
+
+def remove_named(*, user_id: int, team_id: int, source: str) -> Changes:
+    """Delete the evidence of a source that names the team itself."""
+    return _remove(_NAMED, user=user_id, team=team_id, source=source)
+
+
+def _remove(which: str, **values: Any) -> Changes:
+    rows = _rows(_REMOVE.replace("{which}", which), {"now": timezone.now()} | values)
+    return Changes(tuple(Row(*row) for row in rows))
+
+
+def has_expired(now: datetime) -> bool:
+    """Whether there is evidence that has run out and was not left by a sign-on."""
+    return bool(_rows("SELECT 1 FROM teams_membership WHERE {which} LIMIT 1".replace("{which}", _OVER), {"now": now}))
+
+
+def expire(now: datetime) -> Changes:
+    """Delete the evidence that has run out and was not left by a sign-on, with its group memberships."""
+    found = _rows(_REMOVE.replace("{which}", _OVER), {"now": now})
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRED_GROUPS, {"now": now})
+    return Changes(tuple(Row(*row) for row in found))
+
+
+_EXPIRED_GROUPS = """
+    DELETE FROM teams_groupmembership gm USING teams_group g
+    WHERE g.id = gm.group_id AND gm.valid_until <= %(now)s AND g.source <> 'saml' AND g.source NOT LIKE 'saml:%%'
+"""
+
+# Both tables, whichever of them the sign-on wrote.
+_RUN_OUT = """
+    WITH groups AS (
+        UPDATE teams_groupmembership gm SET valid_until = %(now)s
+        FROM teams_group g
+        WHERE g.id = gm.group_id AND gm.user_id = %(user)s AND {scope} AND gm.valid_until > %(now)s
+          AND (%(until)s::timestamptz IS NULL OR gm.valid_until = %(until)s::timestamptz)
+    )
+    UPDATE teams_membership g SET valid_until = %(now)s
+    WHERE g.user_id = %(user)s AND {scope} AND g.valid_until > %(now)s
+      AND (%(until)s::timestamptz IS NULL OR g.valid_until = %(until)s::timestamptz)
+""".replace(
+    "{scope}",
+    "CASE WHEN %(source)s::text IS NULL THEN g.source = 'saml' OR g.source LIKE 'saml:%%' "
+    "ELSE g.source = %(source)s::text END",
+)
+
+
+def run_out(*, user_id: int, source: str | None, until: datetime | None, now: datetime) -> bool:
+    """Let a user's evidence of a source (None: of any sign-on) that ends at `until` end now; whether any did."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RUN_OUT, {"user": user_id, "source": source, "until": until, "now": now})
+        return bool(cursor.rowcount)
 
 
 def mapped_users(*, team_ids: list[int] | None) -> frozenset[int]:
@@ -242,7 +305,9 @@ _RENAME = """
 # Answers how many of the groups are on record.
 _STATE = """
     WITH wanted AS (
-        SELECT id FROM teams_group WHERE source = %(source)s AND external_id = ANY(%(ids)s::text[])
+        SELECT g.id, said.own_id
+        FROM unnest(%(ids)s::text[], %(own_ids)s::text[]) AS said (id, own_id)
+        JOIN teams_group g ON g.source = %(source)s AND g.external_id = said.id
     ), have AS (
         SELECT gm.* FROM teams_groupmembership gm JOIN teams_group g ON g.id = gm.group_id
         WHERE gm.user_id = %(user)s AND g.source = %(source)s
@@ -251,12 +316,14 @@ _STATE = """
         WHERE gm.id = have.id AND have.group_id NOT IN (SELECT id FROM wanted)
     ), renewed AS (
         UPDATE teams_groupmembership gm
-        SET valid_until = %(until)s, since = CASE WHEN gm.valid_until <= %(now)s THEN %(now)s ELSE gm.since END
+        SET valid_until = %(until)s, since = CASE WHEN gm.valid_until <= %(now)s THEN %(now)s ELSE gm.since END,
+            external_id = wanted.own_id
         FROM have JOIN wanted ON wanted.id = have.group_id
-        WHERE gm.id = have.id AND gm.valid_until IS DISTINCT FROM %(until)s
+        WHERE gm.id = have.id AND (gm.valid_until IS DISTINCT FROM %(until)s OR gm.external_id <> wanted.own_id)
     ), fresh AS (
-        INSERT INTO teams_groupmembership (user_id, group_id, since, valid_until)
-        SELECT %(user)s, wanted.id, %(now)s, %(until)s FROM wanted WHERE wanted.id NOT IN (SELECT group_id FROM have)
+        INSERT INTO teams_groupmembership (user_id, group_id, since, valid_until, external_id)
+        SELECT %(user)s, wanted.id, %(now)s, %(until)s, wanted.own_id
+        FROM wanted WHERE wanted.id NOT IN (SELECT group_id FROM have)
     )
     SELECT count(*) FROM wanted
 """
@@ -265,8 +332,8 @@ _STATE = """
 def state_groups(said: dict[str, Any], *, rename: bool) -> list[int]:
     """Record that a user is in exactly these groups of a source; return the ids of groups that have a new name.
 
-    `said` has `user`, `source`, `ids`, `names` (in the order of the ids), `until` and `now`. Names on record stay as
-    they are unless `rename` is set, for which the caller holds the gate alone.
+    `said` has `user`, `source`, `ids`, `names` and `own_ids` (in the order of the ids), `until` and `now`. Names on
+    record stay as they are unless `rename` is set, for which the caller holds the gate alone.
     """
     with connection.cursor() as cursor:
         renamed: list[int] = []

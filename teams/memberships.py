@@ -1,4 +1,4 @@
-"""The only writer of memberships: what sources say goes in by `apply`, changed mappings by `remap`.
+"""The only writer of memberships: what sources say goes in by `apply` and its sisters, changed mappings by `remap`.
 
 Two locks keep writers apart. The gate is an advisory lock of PostgreSQL: statements about one user share it, whatever
 concerns many users holds it alone, so that neither reads the world while the other changes it. Behind the gate, the
@@ -9,54 +9,41 @@ deadlocks.
 import logging
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from teams import audit, evidence
+from teams import audit, bulk, evidence
 from teams.models import DEFAULT_REALM, Group, RoleMapping, Team, User
+from teams.observations import (
+    Applied,
+    GroupRef,
+    Line,
+    Member,
+    Person,
+    RemovalLimit,
+    SourceApplied,
+    SourceObservation,
+    UserObservation,
+)
 from teams.signals import send_access_changed
+
+__all__ = [
+    "Applied", "GroupRef", "Line", "Member", "Person", "RemovalLimit", "SourceApplied", "SourceObservation",
+    "UserObservation", "apply", "apply_source", "change_group", "drop_group", "drop_mapping", "drop_team",
+    "end_session", "expire", "give", "hold", "remap", "saml_source", "share", "take_back",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
 GATE = 0x7465616D73
+MANUAL = "manual"
+# More changes than these are told in numbers.
+MAX_LINES = 1000
 _TEXT = 256  # the columns of groups
-
-
-@dataclass(frozen=True)
-class GroupRef:
-    """A group as a source names it; an empty `name` says nothing about the name."""
-
-    external_id: str
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class UserObservation:
-    """What a source said about one user.
-
-    `groups` is a full statement: the user is in these groups of this source and in no other; None says nothing.
-    `teams` holds SAML team ids and only ever adds or renews; None says nothing. `valid_until` is the end of what is
-    said here, None where the source sets no end; the latest statement decides.
-    """
-
-    user: User
-    source: str
-    groups: frozenset[GroupRef] | None = None
-    teams: frozenset[str] | None = None
-    valid_until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Applied:
-    """Ids of the teams that the user came into and fell out of, and the team ids that no team has."""
-
-    added: frozenset[int] = frozenset()
-    removed: frozenset[int] = frozenset()
-    unknown_teams: tuple[str, ...] = ()
 
 
 def saml_source(realm: str) -> str:
@@ -92,6 +79,147 @@ def apply(observation: UserObservation, *, entered: bool = False) -> Applied:
     if unknown:
         logger.warning("%s named %d unknown teams: %.200r", observation.source, len(unknown), unknown)
     return Applied(found.gained, found.lost, unknown)
+
+
+class _Undo(Exception):  # noqa: N818  (takes a transaction back, and is no fault)
+    def __init__(self, applied: SourceApplied) -> None:
+        self.applied = applied
+
+
+def apply_source(
+    observation: SourceObservation, *, limit: RemovalLimit | None = None, dry_run: bool = False
+) -> SourceApplied:
+    """Make many people's memberships agree with what a source said of them, and return what changed.
+
+    Everything is written in one transaction, audit rows included, or nothing: nothing when `dry_run` is set, and
+    nothing, with `held` in the answer, when more people would lose something than `limit` allows. `access_changed`
+    follows the commit.
+    """
+    try:
+        with transaction.atomic():
+            skipped = bulk.load(
+                ((group.external_id, group.name) for group in observation.groups),
+                ((each.subject, each.name, each.email, each.active) for each in observation.people),
+                ((member.group, member.subject, member.external_id) for member in observation.members),
+            )
+            hold()
+            applied = _write(observation, skipped, limit, dry_run=dry_run)
+            if applied.held or dry_run:
+                raise _Undo(applied)  # noqa: TRY301  (what takes the transaction back)
+            send_access_changed(user_ids=bulk.concerned())
+    except _Undo as undo:
+        return undo.applied
+    return applied
+
+
+def _write(observation: SourceObservation, skipped: int, limit: RemovalLimit | None, *, dry_run: bool) -> SourceApplied:
+    scope = _scope(
+        observation.source,
+        realm=observation.realm,
+        complete=observation.complete,
+        except_groups=observation.except_groups,
+        except_people=observation.except_people,
+    )
+    counts = bulk.write(scope)
+    applied = SourceApplied(
+        added=counts.added,
+        removed=counts.removed,
+        people_added=counts.people_added,
+        people_losing=counts.people_losing,
+        created=counts.created,
+        deactivated=counts.deactivated,
+        reactivated=counts.reactivated,
+        skipped=skipped + counts.unknown,
+    )
+    if dry_run or (limit is not None and counts.people_losing > limit.number):
+        applied = replace(applied, people_of_source=bulk.people_before(scope))
+        held = limit is not None and not limit.allows(applied.people_losing, applied.people_of_source)
+        applied = replace(applied, held=held)
+    if dry_run or applied.held or counts.added + counts.removed <= MAX_LINES:
+        applied = replace(applied, lines=tuple(Line(*line) for line in bulk.lines(scope, MAX_LINES)))
+    return applied
+
+
+def _scope(
+    source: str,
+    *,
+    realm: str = "",
+    complete: bool = False,
+    except_groups: Iterable[str] = (),
+    except_people: Iterable[str] = (),
+) -> bulk.Scope:
+    return bulk.Scope(
+        source=source,
+        realm=realm,
+        complete=complete,
+        except_groups=sorted(except_groups),
+        except_people=sorted(except_people),
+        now=timezone.now(),
+        actor=audit.who()[:330],
+        request_id=audit.current().request_id[:64],
+    )
+
+
+def change_group(source: str, group: GroupRef, *, joined: Iterable[int] = (), left: Iterable[int] = ()) -> None:
+    """Put the users of these ids into a group, and take others out; the group is made, or gets its new name.
+
+    For sources that tell changes. Users who do not exist any more are passed over.
+    """
+    with transaction.atomic():
+        hold()
+        bulk.change_group(_scope(source), (group.external_id, group.name), sorted(set(joined)), sorted(set(left)))
+        send_access_changed(user_ids=bulk.concerned())
+
+
+def drop_group(source: str, external_id: str) -> None:
+    """Take everybody out of a group that its source has no more, and forget it."""
+    with transaction.atomic():
+        hold()
+        bulk.empty_group(_scope(source), external_id)
+        Group.objects.filter(source=source, external_id=external_id).delete()
+        send_access_changed(user_ids=bulk.concerned())
+
+
+def give(user: User, team: Team, *, until: datetime) -> None:
+    """Note that somebody was put into a team by hand, until then; the latest word decides. Its reason is a Grant's."""
+    apply(UserObservation(user=user, source=MANUAL, teams=frozenset({team.saml_id}), valid_until=until))
+
+
+def take_back(user: User, team: Team, *, reason: str = "") -> bool:
+    """Take back what was given by hand; False when there was nothing."""
+    with transaction.atomic():
+        _enter(user, alone=False)
+        found = evidence.remove_named(user_id=user.pk, team_id=team.pk, source=MANUAL)
+        _tell(found, reason=reason)
+    return bool(found.rows)
+
+
+def end_session(user: User, *, source: str | None = None, until: datetime | None = None) -> None:
+    """Have the evidence run out now that a sign-on session brought, because it is over.
+
+    `until` is when that session would have ended: evidence with another end was stated by another sign-on since, and
+    stays. Without a source, and without an end, all that any sign-on brought runs out. The rows stay, and give nothing.
+    """
+    with transaction.atomic():
+        _enter(user, alone=False)
+        if evidence.run_out(user_id=user.pk, source=source, until=until, now=timezone.now()):
+            send_access_changed(user_ids=[user.pk])
+
+
+def expire() -> int:
+    """Clear away evidence that has run out, and return how many pieces that were.
+
+    Evidence of a sign-on stays as a row that gives nothing: its session is over, but nobody said that the person has
+    left the team.
+    """
+    now = timezone.now()
+    if not evidence.has_expired(now):
+        return 0
+    with transaction.atomic():
+        hold()
+        found = evidence.expire(now)
+        _tell(found)
+    return len(found.rows)
 
 
 def remap(*, team_ids: Iterable[int] | None = None) -> None:
@@ -161,13 +289,13 @@ def _enter(user: User, *, alone: bool) -> None:
             raise User.DoesNotExist(f"There is no user {user.pk}.")
 
 
-def _usable(groups: Iterable[GroupRef]) -> dict[str, str]:
-    """Return names by id; of two names for one id the last in the alphabet, so that the outcome never varies."""
-    usable: dict[str, str] = {}
+def _usable(groups: Iterable[GroupRef]) -> dict[str, GroupRef]:
+    """Return groups by id; of two names for one id the last in the alphabet, so that the outcome never varies."""
+    usable: dict[str, GroupRef] = {}
     skipped = 0
     for group in sorted(groups, key=lambda each: (each.external_id, each.name)):
         if _fits(group.external_id) and group.external_id.strip():
-            usable[group.external_id] = group.name if _fits(group.name) else ""
+            usable[group.external_id] = group if _fits(group.name) else replace(group, name="")
         else:
             skipped += 1
     if skipped:
@@ -179,21 +307,22 @@ def _fits(text: str) -> bool:
     return len(text) <= _TEXT and "\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def _renames(source: str, groups: dict[str, str] | None) -> bool:
+def _renames(source: str, groups: dict[str, GroupRef] | None) -> bool:
     """Whether a name differs from the one on record: mappings by name may then change for everybody in that group."""
-    named = {key: name for key, name in (groups or {}).items() if name}
+    named = {key: group.name for key, group in (groups or {}).items() if group.name}
     if not named:
         return False
     known = Group.objects.filter(source=source, external_id__in=named).values_list("external_id", "name")
     return any(named[key] != name for key, name in known)
 
 
-def _state_groups(observation: UserObservation, groups: dict[str, str], *, rename: bool) -> None:
+def _state_groups(observation: UserObservation, groups: dict[str, GroupRef], *, rename: bool) -> None:
     said: dict[str, Any] = {
         "user": observation.user.pk,
         "source": observation.source,
         "ids": list(groups),
-        "names": list(groups.values()),
+        "names": [group.name for group in groups.values()],
+        "own_ids": [group.membership_id for group in groups.values()],
         "until": observation.valid_until,
         "now": timezone.now(),
     }

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from teams import audit, memberships
 from teams.models import AuditEvent, User
+from teams.signals import send_access_changed
 
 # Control and format characters, halves of characters, line and paragraph separators: two names that look alike would be
 # two people, and PostgreSQL cannot store all of them.
@@ -38,9 +39,64 @@ def sign_on(*, realm: str, subject: str, name: str | None, email: str | None, gr
     return user
 
 
+def provision(*, realm: str, subject: str, name: str | None = None, email: str | None = None) -> User:
+    """Return the person whom a source that pushes people names, created or with the new name and mail address.
+
+    None keeps what is on record. Audited when they are new. Raises UnusableIdentityError like `sign_on`.
+    """
+    _require_usable("realm", realm, length=64)
+    if "/" in realm:
+        raise UnusableIdentityError("The realm has a slash in it.")
+    _require_usable("subject", subject, length=256)
+    profile = {"name": _clean_name(name), "email": _clean_email(email)}
+    given = {field: value for field, value in profile.items() if value is not None}
+    with transaction.atomic():
+        memberships.share()
+        new = User(realm=realm, subject=subject, username=User.username_for(realm, subject), **given)
+        new.set_unusable_password()
+        known = _find(realm, subject)
+        if known is None:
+            User.objects.bulk_create([new], ignore_conflicts=True)
+            known = _find(realm, subject)
+            if known is None:
+                raise UnusableIdentityError("The user name belongs to somebody else.")
+            audit.record(AuditEvent.Action.USER_CREATED, target=known.username)
+        elif given:
+            User.objects.filter(pk=known.pk).update(**given)
+            known.refresh_from_db(fields=list(given))
+    return known
+
+
+def deactivate(user: User, *, by: str, reason: str = "inactive at the source") -> bool:
+    """End a person's access and sessions because the source `by` says so; False when they were inactive already."""
+    with transaction.atomic():
+        memberships.share()
+        changed = User.objects.filter(pk=user.pk, is_active=True).update(
+            is_active=False, deactivated_by=by, session_epoch=F("session_epoch") + 1
+        )
+        if changed:
+            audit.record(AuditEvent.Action.USER_DEACTIVATED, target=user.username, reason=reason, data={"source": by})
+            send_access_changed(user_ids=[user.pk])
+    return bool(changed)
+
+
+def reactivate(user: User, *, by: str) -> bool:
+    """Let a person in again whom the same source had deactivated; False for everybody else."""
+    with transaction.atomic():
+        memberships.share()
+        changed = User.objects.filter(pk=user.pk, is_active=False, deactivated_by=by).update(
+            is_active=True, deactivated_by=""
+        )
+        if changed:
+            audit.record(AuditEvent.Action.USER_REACTIVATED, target=user.username, data={"source": by})
+            send_access_changed(user_ids=[user.pk])
+    return bool(changed)
+
+
 def end_sessions(user: User) -> None:
     """Sign this person out of every browser at once; audited with the actor of the context."""
     with transaction.atomic():
+        memberships.end_session(user)
         User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
         audit.record(AuditEvent.Action.SIGN_OUT, target=user.username, reason="everywhere")
 
