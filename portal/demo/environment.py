@@ -84,5 +84,7 @@ def product(home: Home, ports: Ports, *, database_url: str, redis_url: str) -> d
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_ENDPOINT_URL_SAGEMAKER": ports.aws_url,
         "AWS_ENDPOINT_URL_STS": ports.aws_url,
+        "AWS_ENDPOINT_URL_IDENTITYSTORE": ports.aws_url,
+        "AWS_ENDPOINT_URL_SQS": ports.aws_url,
         "WORKER_CONCURRENCY": "8",
     }

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 
 from portal.demo.aws.errors import ApiError
-from portal.demo.aws.state import Session, State, digest
+from portal.demo.aws.rows import Session, digest
+from portal.demo.aws.state import State
 
 # "AKIADEMO" and an account number of twelve digits; all noughts stand for the portal's home account.
 _DEMO_KEY = re.compile(r"AKIADEMO(\d{12})")

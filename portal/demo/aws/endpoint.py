@@ -1,7 +1,7 @@
 """From an HTTP request to an answer: who is meant, who calls, is it valid, do it, write it down."""
 
+import threading
 import uuid
-from collections.abc import Callable
 from email.message import Message
 from typing import Any
 
@@ -9,8 +9,9 @@ from portal.demo.aws import wire
 from portal.demo.aws.credentials import Caller, identify
 from portal.demo.aws.errors import ApiError
 from portal.demo.aws.personality import Personality
+from portal.demo.aws.rows import Call
 from portal.demo.aws.service import Context
-from portal.demo.aws.state import Call, State
+from portal.demo.aws.state import State
 from portal.demo.aws.validation import check_types, constraint_error
 
 # What never goes into the log of calls.
@@ -19,13 +20,13 @@ HIDDEN = "***"
 
 
 class Endpoint:
-    """The services behind one URL. `wait` pauses for some seconds, and is cut short when the server stops."""
+    """The services behind one URL. `stopping` is set when the server stops, and cuts all waiting short."""
 
-    def __init__(self, state: State, personality: Personality, url: str, wait: Callable[[float], object]) -> None:
+    def __init__(self, state: State, personality: Personality, url: str, stopping: threading.Event) -> None:
         self.state = state
-        self.personality = personality
+        self.personality = state.personality = personality
         self.url = url
-        self._wait = wait
+        self.stopping = stopping
 
     def answer(self, headers: Message, body: bytes) -> wire.Reply | None:
         """Answer an API request; None means that the connection is to be closed without an answer."""
@@ -36,7 +37,7 @@ class Endpoint:
             return wire.error(None, fault, request_id)
         delay = self.personality.latency(request.operation)
         if delay:
-            self._wait(delay)
+            self.stopping.wait(delay)
         return _Exchange(self, request, request_id).run(headers)
 
 
@@ -78,7 +79,8 @@ class _Exchange:
 
     def _perform(self, caller: Caller) -> dict[str, Any]:
         endpoint, service, operation = self.endpoint, self.request.service, self.request.operation
-        context = Context(endpoint.state, caller, endpoint.personality, endpoint.url)
+        model, stopping = service.operation_model(operation), endpoint.stopping.is_set
+        context = Context(endpoint.state, caller, endpoint.personality, endpoint.url, model, stopping)
         with endpoint.state.lock:
             result = service.operations[operation](context, self.params)
         if operation not in service.reads:
@@ -86,6 +88,9 @@ class _Exchange:
         return result
 
     def _refuse(self, fault: ApiError) -> wire.Reply | None:
+        retry_after = self.endpoint.personality.retry_after
+        if fault.code == "ThrottlingException" and retry_after:
+            fault.members["RetryAfterSeconds"] = int(retry_after)
         return self._log(fault.code, wire.error(self.request.service, fault, self.request_id))
 
     def _log(self, outcome: str, reply: wire.Reply | None) -> wire.Reply | None:

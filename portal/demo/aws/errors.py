@@ -1,14 +1,17 @@
 """What an operation raises instead of answering."""
 
+from typing import Any
+
 
 class ApiError(Exception):
-    """An error answer of a service: its code, its text and its HTTP status."""
+    """An error answer of a service: its code, its text, its HTTP status and further members of the modelled error."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
+        self.members = members
 
 
 def invalid(message: str) -> ApiError:

@@ -3,7 +3,8 @@
 from html import escape
 from pathlib import Path
 
-from portal.demo.aws.state import State, Ticket, digest
+from portal.demo.aws.rows import Ticket, digest
+from portal.demo.aws.state import State
 from portal.demo.aws.wire import Reply
 
 _HERE = Path(__file__).parent

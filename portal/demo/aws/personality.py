@@ -71,6 +71,13 @@ class Personality:
     seen. down: connections are closed without an answer. old_not_found: missing things are told as
     ValidationException with RecordNotFound. short_pages: lists stop early, or are empty, with a token to go on.
     seed: of chance; takes effect through `update`.
+
+    Of the directory: directory_rate: requests a second of one operation at one identity store, 20 at AWS (0: no limit).
+    retry_after: seconds that throttled callers are told to wait, where the service's errors have a member for it.
+
+    Of events and queues: events_lost, events_duplicated: fraction of the events. events_delay: how late they come.
+    failed_events: refused writes are logged too. duplicate_messages: fraction of the messages that a queue delivers
+    once more, whatever becomes of the first copy. reorder_messages: a queue does not deliver in the order of sending.
     """
 
     slow: float | dict[str, float] = 0.0
@@ -85,6 +92,14 @@ class Personality:
     short_pages: bool = False
     consistency_lag: float = 0.0
     old_not_found: bool = False
+    directory_rate: float = 0.0
+    retry_after: float = 0.0
+    events_lost: float = 0.0
+    events_duplicated: float = 0.0
+    events_delay: float = 0.0
+    failed_events: bool = False
+    duplicate_messages: float = 0.0
+    reorder_messages: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -121,6 +136,22 @@ class Personality:
         with self._lock:
             return self._random.randint(0, wanted)
 
+    def event_copies(self) -> int:
+        """Return how often an event shall arrive: not at all, once or twice."""
+        with self._lock:
+            return 0 if self._chance(self.events_lost) else 1 + self._chance(self.events_duplicated)
+
+    def message_copies(self) -> int:
+        """Return how many copies of a message a queue shall deliver."""
+        with self._lock:
+            return 1 + self._chance(self.duplicate_messages)
+
+    def shuffle(self, rows: list[Any]) -> None:
+        """Change the order of messages, if queues do so."""
+        if self.reorder_messages:
+            with self._lock:
+                self._random.shuffle(rows)
+
     @property
     def failure_reason(self) -> str:
         """Why a new resource fails, empty if it does not."""
@@ -149,6 +180,9 @@ class Personality:
         """Return the fields as plain values, outcomes included."""
         return asdict(self)
 
+    def _chance(self, fraction: float) -> bool:
+        return bool(fraction) and self._random.random() < fraction
+
     def _throttled(self, operation: str) -> bool:
         throttle = self.throttle
         if throttle is not self._counted:
@@ -158,7 +192,7 @@ class Personality:
         self._count += 1
         if throttle.every and self._count % throttle.every == 0:
             return True
-        if throttle.fraction and self._random.random() < throttle.fraction:
+        if self._chance(throttle.fraction):
             return True
         return bool(throttle.rate) and not self._token()
 
@@ -184,6 +218,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+_SWITCHES = {item.name for item in fields(Personality) if item.type is bool}
+
+
 def _preset(name: Any) -> dict[str, Any]:
     if name not in PRESETS:
         raise ValueError(f"no such preset; there are: {', '.join(PRESETS)}")
@@ -200,7 +237,7 @@ def _checked(name: str, value: Any) -> Any:
         return {operation: [Outcome.parse(item) for item in row] for operation, row in planned}
     if name == "slow" and isinstance(value, dict):
         return {operation: _seconds(name, latency) for operation, latency in value.items()}
-    if name in ("down", "never_ready", "short_pages", "old_not_found"):
+    if name in _SWITCHES:
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false")
         return value

@@ -13,13 +13,15 @@ from urllib.parse import parse_qs, urlsplit
 from portal.demo.aws import control, pages
 from portal.demo.aws.endpoint import Endpoint
 from portal.demo.aws.personality import Personality
-from portal.demo.aws.seed import REGION, seed
+from portal.demo.aws.rows import Call
+from portal.demo.aws.seed import REGION, seed, seed_directory
 from portal.demo.aws.services import SERVICES
-from portal.demo.aws.state import Call, State
+from portal.demo.aws.state import State
 from portal.demo.aws.wire import Reply
 
 HOST = "127.0.0.1"
-BODY_BYTES = 1024 * 1024
+# A message for a queue may have 1 MiB, and more as JSON.
+BODY_BYTES = 4 * 1024 * 1024
 STOP_SECONDS = 5.0
 
 
@@ -33,7 +35,7 @@ class Server(ThreadingHTTPServer):
         """Listen on `port` (0: any free one). Raises OSError when it is taken."""
         super().__init__((HOST, port), Handler)
         self.stopping = threading.Event()
-        self.endpoint = Endpoint(state, personality, f"http://{HOST}:{self.server_port}", self.stopping.wait)
+        self.endpoint = Endpoint(state, personality, f"http://{HOST}:{self.server_port}", self.stopping)
         self._open: set[socket.socket] = set()
         self._changed = threading.Condition()
 
@@ -58,6 +60,7 @@ class Server(ThreadingHTTPServer):
     def close_connections(self) -> None:
         """Hang up on everybody, and wait until the threads have noticed."""
         self.stopping.set()
+        self.endpoint.state.wake()
         with self._changed:
             for connection in self._open:
                 with contextlib.suppress(OSError):
@@ -98,8 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/":
             self._answer(lambda: self._endpoint.answer(self.headers, body))
         elif path.startswith("/_"):
-            content_type = self.headers.get("Content-Type", "")
-            self._control(lambda: control.post(self._endpoint.personality, path, content_type, body))
+            content_type, endpoint = self.headers.get("Content-Type", ""), self._endpoint
+            self._control(lambda: control.post(endpoint.state, endpoint.personality, path, content_type, body))
         else:
             self._answer(pages.not_found)
 
@@ -163,7 +166,7 @@ class Handle:
 
     @property
     def state(self) -> State:
-        """Accounts, domains, profiles, calls; may be changed."""
+        """Accounts, domains, profiles, directories, queues, calls; may be changed."""
         return self._server.endpoint.state
 
     @property
@@ -209,4 +212,7 @@ def start(
     is_new = not state.load()
     if is_new:
         seed(state, region=region)
+    elif not state.identity_stores:
+        # The file is of an earlier version.
+        seed_directory(state, region=region)
     return Handle(Server(port, state, personality))

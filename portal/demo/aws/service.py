@@ -11,17 +11,22 @@ from botocore.model import OperationModel, ServiceModel
 from portal.demo.aws.credentials import Caller
 from portal.demo.aws.errors import ApiError, invalid
 from portal.demo.aws.personality import Personality
-from portal.demo.aws.state import Resource, State
+from portal.demo.aws.rows import Resource
+from portal.demo.aws.state import State
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an operation may use: the state (its lock is held), who calls, the personality, the endpoint's own URL."""
+    """What an operation may use: the state (its lock is held), who calls, the personality, the endpoint's own URL,
+    the operation's own model, and whether the server is stopping.
+    """
 
     state: State
     caller: Caller
     personality: Personality
     url: str
+    model: OperationModel
+    stopping: Callable[[], bool]
 
     @property
     def now(self) -> float:
@@ -53,7 +58,8 @@ Operation = Callable[[Context, dict[str, Any]], dict[str, Any]]
 class Service:
     """A service of the stand-in: botocore's name of it and its operations.
 
-    `reads` are the operations after which the state need not be saved. `codes` renames errors common to all services.
+    `reads` are the operations after which the state need not be saved. `codes` renames errors for the Query protocol,
+    and for services that spoke it once and still tell its codes.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """The services that the endpoint speaks."""
 
-from portal.demo.aws import sagemaker, sts
+from portal.demo.aws import identitystore, sagemaker, sqs, sts
 from portal.demo.aws.service import Service
 
-SERVICES: tuple[Service, ...] = (sagemaker.SERVICE, sts.SERVICE)
+SERVICES: tuple[Service, ...] = (sagemaker.SERVICE, sts.SERVICE, identitystore.SERVICE, sqs.SERVICE)
 
 
 def by_target(prefix: str) -> Service | None:

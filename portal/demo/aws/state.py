@@ -1,33 +1,51 @@
-"""Everything the stand-in remembers: accounts, domains, profiles, spaces, apps, sessions and unopened URLs.
+"""Everything the stand-in remembers: accounts, domains, profiles, spaces, apps, sessions, unopened URLs, directories
+and queues.
 
 Statuses move by the clock and are worked out when somebody looks. After every change the whole state is written to
 a file, if there is one. Secrets are kept as SHA-256 digests only.
 """
 
-import hashlib
 import json
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
+from portal.demo.aws.directory import IdentityStore
 from portal.demo.aws.errors import StateFileError
+from portal.demo.aws.events import Event
+from portal.demo.aws.personality import Personality
+from portal.demo.aws.queues import Message, Queue, queue_arn
+from portal.demo.aws.rows import (
+    Account,
+    App,
+    Call,
+    Domain,
+    Profile,
+    Resource,
+    Role,
+    Session,
+    Space,
+    Ticket,
+    app_key,
+)
 
-GONE = "gone"
 APP_KEPT_SECONDS = 24 * 3600
 CALLS_KEPT = 20_000
 _FORMAT = 1
+_TABLES = ("accounts", "domains", "profiles", "spaces", "apps", "sessions", "queues")
 
 
 class Clock:
-    """Seconds since the epoch, which a test can move forward."""
+    """Seconds since the epoch, which a test can move forward; `moved` is called then."""
 
-    def __init__(self) -> None:
+    def __init__(self, moved: Callable[[], None] = lambda: None) -> None:
         self.offset = 0.0
+        self._moved = moved
 
     def now(self) -> float:
         """Return the time in seconds since the epoch."""
@@ -36,174 +54,10 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`."""
         self.offset += seconds
-
-
-@dataclass
-class Role:
-    """A role that the portal may assume: its external id (None asks for none) and its longest session in seconds."""
-
-    arn: str
-    external_id: str | None = None
-    max_session: int = 3600
-
-
-@dataclass
-class Account:
-    """An AWS account: roles that can be assumed, execution roles that may not be passed, and quotas of a Region."""
-
-    account_id: str
-    roles: dict[str, Role] = field(default_factory=dict)
-    denied_roles: list[str] = field(default_factory=list)
-    max_profiles: int = 100_000
-    max_domains: int = 50
-    max_spaces: int = 100_000
-
-
-@dataclass
-class Resource:
-    """What domains, profiles, spaces and apps have in common.
-
-    `status` becomes `then` at the time `until`; `hidden_until` imitates reads that lag behind writes.
-    """
-
-    kind: ClassVar[str]
-
-    account: str
-    region: str
-    domain_id: str
-    name: str
-    created: float
-    modified: float
-    status: str = "InService"
-    then: str = ""
-    until: float | None = None
-    failure_reason: str = ""
-    hidden_until: float = 0.0
-    tags: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def begin(self, status: str, then: str, *, until: float | None) -> None:
-        """Enter `status` now, to become `then` at the time `until` (None: never)."""
-        self.status, self.then, self.until = status, then, until
-
-    def settle(self, now: float) -> bool:
-        """Move to the next status if it is time; return whether the resource is gone."""
-        if self.until is not None and now >= self.until:
-            self.status, self.modified, self.until = self.then, self.until, None
-        return self.status == GONE
-
-    @property
-    def path(self) -> str:
-        """What follows the kind in the ARN."""
-        return f"{self.domain_id}/{self.name}"
-
-    @property
-    def arn(self) -> str:
-        """The ARN."""
-        return f"arn:aws:sagemaker:{self.region}:{self.account}:{self.kind}/{self.path}"
-
-
-@dataclass
-class Domain(Resource):
-    """A Studio domain; `sso_users` are the people its directory knows (None: everybody)."""
-
-    kind: ClassVar[str] = "domain"
-
-    auth_mode: str = "IAM"
-    sso_users: list[str] | None = None
-
-    @property
-    def path(self) -> str:
-        """Domains are known by their id alone."""
-        return self.domain_id
-
-
-@dataclass
-class Profile(Resource):
-    """A user profile; `settings` are its UserSettings."""
-
-    kind: ClassVar[str] = "user-profile"
-
-    uid: str = "200001"
-    sso_value: str = ""
-
-
-@dataclass
-class Space(Resource):
-    """A space; `owner` is the name of the profile that owns it, empty for an old shared space."""
-
-    kind: ClassVar[str] = "space"
-
-    owner: str = ""
-    sharing: str = ""
-    display_name: str = ""
-
-
-@dataclass
-class App(Resource):
-    """An app of a profile or of a space: exactly one of `profile` and `space` is set."""
-
-    kind: ClassVar[str] = "app"
-
-    app_type: str = "JupyterServer"
-    profile: str = ""
-    space: str = ""
-
-    @property
-    def path(self) -> str:
-        """Apps are known by their owner and their type too, the type in lower case."""
-        return f"{self.domain_id}/{self.profile or self.space}/{self.app_type.lower()}/{self.name}"
-
-
-@dataclass
-class Session:
-    """Temporary credentials handed out by AssumeRole."""
-
-    access_key: str
-    token_digest: str
-    role_arn: str
-    session_name: str
-    expires: float
-    source_identity: str = ""
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Ticket:
-    """A presigned URL that nobody has opened yet, and what its page will tell."""
-
-    account: str
-    region: str
-    domain_id: str
-    profile: str
-    execution_role: str
-    session_name: str
-    session_seconds: int
-    expires: float
-    landing_uri: str = ""
-    space: str = ""
-
-
-@dataclass
-class Call:
-    """One request as it was answered: `outcome` is `ok`, an error code, `lost` or `dropped`."""
-
-    service: str
-    operation: str
-    params: dict[str, Any]
-    outcome: str
-    account: str
-    caller: str
-    at: float
-    request_id: str
+        self._moved()
 
 
 R = TypeVar("R", bound=Resource)
-
-
-def digest(secret: str) -> str:
-    """Return what is stored in place of a secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class State:
@@ -211,7 +65,10 @@ class State:
 
     def __init__(self, path: Path | None = None) -> None:
         self.lock = threading.RLock()
-        self.clock = Clock()
+        # Wakes who waits for a message: it may have come, its time may have come, or the server stops.
+        self.changed = threading.Condition(self.lock)
+        self.clock = Clock(self.wake)
+        self.personality = Personality()
         self.path = path
         self.home_account = "111122223333"
         self.accounts: dict[str, Account] = {}
@@ -221,6 +78,8 @@ class State:
         self.apps: dict[tuple[str, str, str, str, str], App] = {}
         self.sessions: dict[str, Session] = {}
         self.tickets: dict[str, Ticket] = {}
+        self.identity_stores: dict[str, IdentityStore] = {}
+        self.queues: dict[str, Queue] = {}
         self.calls: list[Call] = []
         self._version = 0
         self._saved = 0
@@ -247,6 +106,41 @@ class State:
         domain = Domain(account.account_id, region, domain_id, name or domain_id, now, now, auth_mode=auth_mode)
         self.domains[domain_id] = domain
         return domain
+
+    def add_identity_store(
+        self,
+        store_id: str,
+        *,
+        account_id: str = "",
+        region: str = "eu-west-1",
+        event_queue: str = "",
+        prefixed_ids: bool = False,
+    ) -> IdentityStore:
+        """Make an empty identity store; `event_queue` is the name of the queue that gets its events, if any."""
+        store = IdentityStore(
+            store_id,
+            self.add_account(account_id or self.home_account).account_id,
+            region,
+            lock=self.lock,
+            now=self.clock.now,
+            publish=self._publish,
+            event_queue=event_queue,
+            prefixed_ids=prefixed_ids,
+        )
+        self.identity_stores[store_id] = store
+        return store
+
+    def add_queue(self, name: str, *, account_id: str = "", region: str = "eu-west-1", **fields: Any) -> Queue:
+        """Make an empty queue; `fields` are others of Queue, such as `visibility_timeout`."""
+        account = self.add_account(account_id or self.home_account).account_id
+        queue = Queue(account, region, name, self.clock.now(), **fields)
+        self.queues[queue.arn] = queue
+        return queue
+
+    def wake(self) -> None:
+        """Let those who wait for messages look again."""
+        with self.changed:
+            self.changed.notify_all()
 
     def profile(self, domain_id: str, name: str) -> Profile | None:
         """Return a profile as it stands now, whatever the case of its name; None if there is none."""
@@ -311,14 +205,16 @@ class State:
             if self._saved >= mine:
                 return
             with self.lock:
-                version, text = self._version, json.dumps(self._dump())
+                version, text = self._version, self._dump()
             _replace(self.path, text)
             self._saved = version
 
-    def _dump(self) -> dict[str, Any]:
+    def _dump(self) -> str:
         tables = {name: [asdict(row) for row in getattr(self, name).values()] for name in _TABLES}
         tickets = {key: asdict(ticket) for key, ticket in self.tickets.items()}
-        return {"format": _FORMAT, "home_account": self.home_account, "tickets": tickets, **tables}
+        text = json.dumps({"format": _FORMAT, "home_account": self.home_account, "tickets": tickets, **tables})
+        stores = ", ".join(store.text() for store in self.identity_stores.values())
+        return f'{text[:-1]}, "identity_stores": [{stores}]}}'
 
     def load(self) -> bool:
         """Read the state from its file; return whether there was one. Raises StateFileError when it makes no sense."""
@@ -344,6 +240,30 @@ class State:
         self.apps = {app_key(app): app for app in (App(**row) for row in data["apps"])}
         self.sessions = {row["access_key"]: Session(**row) for row in data["sessions"]}
         self.tickets = {key: Ticket(**row) for key, row in data["tickets"].items()}
+        # Files of earlier versions have neither queues nor directories.
+        for row in data.get("queues", ()):
+            messages = {key: Message(**message) for key, message in row.pop("messages").items()}
+            queue = Queue(messages=messages, **row)
+            self.queues[queue.arn] = queue
+        for saved in data.get("identity_stores", ()):
+            head = saved["head"]
+            known = {"account_id": head["account"], "region": head["region"]}
+            self.add_identity_store(head["store_id"], **known).restore(saved)
+
+    def _publish(self, store: IdentityStore, event: Event) -> None:
+        """Deliver an event of a directory, as far as the personality lets it arrive."""
+        queue = self.queues.get(queue_arn(store.region, store.account, store.event_queue))
+        if queue is None:
+            return
+        for _ in range(self.personality.event_copies()):
+            queue.send(
+                json.dumps(event),
+                now=self.clock.now(),
+                sender="events.amazonaws.com",
+                delay=self.personality.events_delay or None,
+                copies=self.personality.message_copies(),
+            )
+        self.wake()
 
     def _current(self, table: dict[Any, R], key: Any) -> R | None:
         with self.lock:
@@ -358,14 +278,6 @@ class State:
             row = self._current(table, key)
             if row is not None:
                 yield row
-
-
-_TABLES = ("accounts", "domains", "profiles", "spaces", "apps", "sessions")
-
-
-def app_key(app: App) -> tuple[str, str, str, str, str]:
-    """Return the key of an app in `State.apps`."""
-    return app.domain_id, app.profile.lower(), app.space.lower(), app.app_type, app.name.lower()
 
 
 def _replace(path: Path, text: str) -> None:

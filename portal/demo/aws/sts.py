@@ -4,8 +4,8 @@ import secrets
 from typing import Any
 
 from portal.demo.aws.errors import ApiError
+from portal.demo.aws.rows import Role, Session, digest
 from portal.demo.aws.service import Context, Service
-from portal.demo.aws.state import Role, Session, digest
 
 DEFAULT_SECONDS = 3600
 CHAINED_SECONDS = 3600

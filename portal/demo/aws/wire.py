@@ -63,7 +63,7 @@ def read(headers: Message, body: bytes) -> Request:
 def answer(service: Service, operation: str, result: dict[str, Any], request_id: str) -> Reply:
     """Return the answer of an operation that went well."""
     if not service.is_query:
-        return _json_reply(200, result, request_id)
+        return _json_reply(service, 200, result, request_id)
     shape = service.model.operation_model(operation).output_shape
     inner = _members(shape, result) if shape else ""
     text = f"<{operation}Result>{inner}</{operation}Result>"
@@ -83,14 +83,28 @@ def error(service: Service | None, fault: ApiError, request_id: str) -> Reply:
         )
     # JSON services tell client errors by the code in the body; the status is always 400.
     status = fault.status if fault.status >= 500 or service is None else 400
-    modelled = service is not None and any(shape.name == fault.code for shape in service.model.error_shapes)
-    body = {"__type": fault.code, "Message" if modelled else "message": fault.message}
-    return _json_reply(status, body, request_id)
+    members = _error_members(service, fault.code)
+    body = {"__type": fault.code, "message" if members is None else "Message": fault.message}
+    further = {**fault.members, "RequestId": request_id}
+    body |= {name: value for name, value in further.items() if name in (members or ())}
+    reply = _json_reply(service, status, body, request_id)
+    if service and service.model.is_query_compatible:
+        code = service.codes.get(fault.code, fault.code)
+        reply.headers["x-amzn-query-error"] = f"{code};{'Receiver' if status >= 500 else 'Sender'}"
+    return reply
 
 
-def _json_reply(status: int, value: dict[str, Any], request_id: str) -> Reply:
+def _error_members(service: Service | None, code: str) -> list[str] | None:
+    """Return the names of a modelled error's members, or None for an error that the model does not know."""
+    shapes = service.model.error_shapes if service else []
+    found = next((shape for shape in shapes if shape.name == code), None)
+    return None if found is None else list(found.members) if isinstance(found, StructureShape) else []
+
+
+def _json_reply(service: Service | None, status: int, value: dict[str, Any], request_id: str) -> Reply:
     body = json.dumps({name: member for name, member in value.items() if member is not None}).encode()
-    return Reply(status, body, "application/x-amz-json-1.1", {"x-amzn-RequestId": request_id})
+    version = service.model.metadata["jsonVersion"] if service else "1.1"
+    return Reply(status, body, f"application/x-amz-json-{version}", {"x-amzn-RequestId": request_id})
 
 
 def _xml_reply(service: Service, status: int, root: str, inner: str, request_id: str) -> Reply:

@@ -136,7 +136,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 
 def test_it_listens_on_loopback_only(standin: Handle) -> None:
     assert urlsplit(standin.url).hostname == "127.0.0.1"
-    assert standin.environment == {"AWS_ENDPOINT_URL_SAGEMAKER": standin.url, "AWS_ENDPOINT_URL_STS": standin.url}
+    services = ("SAGEMAKER", "STS", "IDENTITYSTORE", "SQS")
+    assert standin.environment == {f"AWS_ENDPOINT_URL_{service}": standin.url for service in services}
 
 
 def test_connections_are_kept_and_closed_at_the_end() -> None:

@@ -4,10 +4,10 @@ import secrets
 from typing import Any
 
 from portal.demo.aws.errors import in_use
+from portal.demo.aws.rows import GONE, Domain
 from portal.demo.aws.sagemaker import lookup
 from portal.demo.aws.sagemaker.paging import listing
 from portal.demo.aws.service import Context, Operation
-from portal.demo.aws.state import GONE, Domain
 
 # What a domain is made with and describes itself by, word for word.
 _KEPT = (

@@ -3,8 +3,8 @@
 from typing import Any
 
 from portal.demo.aws.errors import ApiError, invalid
+from portal.demo.aws.rows import Account, Domain, Profile, Resource, Space
 from portal.demo.aws.service import Context
-from portal.demo.aws.state import Account, Domain, Profile, Resource, Space
 
 TAGS_MAX = 50
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from portal.demo.aws.errors import invalid
+from portal.demo.aws.rows import Resource
 from portal.demo.aws.service import Context
-from portal.demo.aws.state import Resource
 
 DEFAULT_ROWS = 10
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from portal.demo.aws.errors import in_use, invalid
+from portal.demo.aws.rows import GONE, Space
 from portal.demo.aws.sagemaker import lookup
 from portal.demo.aws.sagemaker.paging import listing
 from portal.demo.aws.service import Context, Operation
-from portal.demo.aws.state import GONE, Space
 
 
 def create(context: Context, params: dict[str, Any]) -> dict[str, Any]:

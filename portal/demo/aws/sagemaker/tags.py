@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from portal.demo.aws.rows import Resource
 from portal.demo.aws.sagemaker import lookup
 from portal.demo.aws.sagemaker.paging import Place, cut
 from portal.demo.aws.service import Context, Operation
-from portal.demo.aws.state import Resource
 
 _PAGE = 50
 

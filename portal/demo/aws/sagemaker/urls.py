@@ -5,9 +5,9 @@ import secrets
 from typing import Any
 
 from portal.demo.aws.errors import invalid
+from portal.demo.aws.rows import Domain, Profile, Ticket, digest
 from portal.demo.aws.sagemaker import lookup
 from portal.demo.aws.service import Context, Operation
-from portal.demo.aws.state import Domain, Profile, Ticket, digest
 
 URL_SECONDS = 300
 SESSION_SECONDS = 43200
