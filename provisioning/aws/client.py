@@ -1,9 +1,9 @@
 """Clients of AWS, made once and shared by all threads; the only module that imports boto3.
 
 A client costs milliseconds to make and a session tens of megabytes, so both are kept per process. A client is kept for
-each (role, Region, service, purpose). Purposes have their own time limits: `launch`, where a person waits for one
-call, `work`, where a row is tried again anyway, and `poll`, where AWS itself waits for up to 20 seconds. Nothing is retried inside botocore, because the verbs that create
-have no client token; `studio` retries the one call that is harmless.
+each (role, Region, service, purpose). Purposes have their own time limits: `launch`, where a person waits for one call,
+`work`, where a row is tried again anyway, and `poll`, where AWS itself waits for up to 20 seconds. Nothing is retried
+inside botocore, because the verbs that create have no client token; `studio` retries the one call that is harmless.
 
 An account with a role is reached through that role only: when it cannot be assumed the call fails, and no other
 credentials are ever used in its place.

@@ -129,9 +129,9 @@ class Reading:
             pages.delete()
 
 
-def write(sync: DirectorySync, claim: uuid.UUID, **changes: Any) -> None:
+def write(sync: DirectorySync, token: uuid.UUID, /, **changes: Any) -> None:
     """Write to a row that is being read and claimed. Raises ClaimLost."""
-    claimed = DirectorySync.objects.filter(pk=sync.pk, claim=claim, state=DirectorySync.State.READING)
+    claimed = DirectorySync.objects.filter(pk=sync.pk, claim=token, state=DirectorySync.State.READING)
     if not claimed.update(**changes):
         raise ClaimLost
     for name, value in changes.items():
