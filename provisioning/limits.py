@@ -117,7 +117,7 @@ def _ask(script: str, key: str, arguments: list[str]) -> int | None:
     try:
         if _client is None:
             _client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
-        return int(_client.eval(script, 1, f"aws-pace:{key}", *arguments))  # type: ignore[arg-type]
+        return int(_client.eval(script, 1, f"aws-pace:{key}", *arguments))
     except (redis.RedisError, OSError, ValueError) as error:
         _paused_until = time.monotonic() + PAUSE
         logger.warning("Redis does not keep the pace (%s); this process keeps a slower one.", type(error).__name__)

@@ -199,7 +199,9 @@ def _people_read_since(directory: Directory, sync: DirectorySync) -> frozenset[s
 
 def _read_again(sync: DirectorySync, kind: DirtyMark.Kind) -> dict[str, datetime]:
     marked = DirtyMark.objects.filter(directory=sync.directory_id, kind=kind, read_at__gte=sync.started_at)
-    return dict(marked.order_by("read_at").values_list("external_id", "read_at"))
+    return {
+        external_id: at for external_id, at in marked.order_by("read_at").values_list("external_id", "read_at") if at
+    }
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -42,7 +43,7 @@ def note(directory_id: int, marks: Iterable[tuple[str, str]], *, due_at: datetim
     wanted = sorted({(str(kind), external_id) for kind, external_id in marks})
     if not wanted:
         return
-    said = {
+    said: dict[str, Any] = {
         "directory": directory_id,
         "due": due_at or timezone.now(),
         "kinds": [kind for kind, _ in wanted],

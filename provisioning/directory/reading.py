@@ -40,8 +40,6 @@ class Reading:
     def next_page(self) -> None:
         """Read one page and keep it. Raises AwsError, ClaimLost; asks nothing when everything is read."""
         sync = self.sync
-        if sync.stage == Stage.MEMBERS and sync.position >= len(sync.wanted):
-            self.write(stage=Stage.USERS)
         if sync.stage == Stage.DONE:
             return
         try:
@@ -103,11 +101,14 @@ class Reading:
 
     def _after(self, kind: DirectoryPage.Kind) -> dict[str, Any]:
         """Return where to go on behind the last page of a list."""
+        if kind == Kind.USERS:
+            return {"stage": Stage.DONE}
         if kind == Kind.GROUPS:
-            return {"stage": Stage.MEMBERS, "wanted": self._groups_to_read(), "position": 0}
-        if kind == Kind.MEMBERS:
-            return {"position": self.sync.position + 1}
-        return {"stage": Stage.DONE}
+            wanted, position = self._groups_to_read(), 0
+        else:
+            wanted, position = self.sync.wanted, self.sync.position + 1
+        stage = Stage.MEMBERS if position < len(wanted) else Stage.USERS
+        return {"stage": stage, "wanted": wanted, "position": position}
 
     def _groups_to_read(self) -> list[str]:
         """Return the ids of the groups that a role mapping names, in a fixed order."""

@@ -46,8 +46,8 @@ def purge() -> None:
     over = DirectorySync.objects.exclude(state__in=(State.READING, State.HELD))
     # The last one that was applied says which groups were read.
     for directory in Directory.objects.all():
-        last = directory.syncs.filter(state=State.APPLIED).order_by("-id").values_list("pk", flat=True).first()
-        over.filter(directory=directory, finished_at__lt=now - KEEP_SYNCS).exclude(pk=last).delete()
+        last = directory.syncs.filter(state=State.APPLIED).order_by("-id").values("pk")[:1]
+        over.filter(directory=directory, finished_at__lt=now - KEEP_SYNCS).exclude(pk__in=last).delete()
         # A synchronisation that is still open leaves alone what was read again since it began.
         began = directory.syncs.filter(state__in=(State.READING, State.HELD)).aggregate(at=Min("started_at"))["at"]
         oldest = min(now - KEEP_MARKS, began or now)

@@ -48,8 +48,9 @@ class Command(BaseCommand):
                     # Another worker may be at it.
                     time.sleep(min(1.0 if following.seconds is None else following.seconds, 5.0))
         self.stdout.write(f"{directory.slug}: {describe(sync)}")
-        for change, username, team, group in sync.plan.get("lines", []):
-            self.stdout.write(f"  {' '.join(filter(None, (change, username, team, group and f'({group})')))}")
+        for line in sync.plan.get("lines", []):
+            group = f"({line['group']})" if line["group"] else ""
+            self.stdout.write(f"  {line['change']} {line['username']} {line['team']} {group}".rstrip())
         return sync.state in {State.APPLIED, State.PLANNED}
 
 

@@ -1,11 +1,14 @@
-"""A directory of IAM Identity Center, as the portal's row and as the AWS stand-in has it, with the queue of its events."""
+"""A directory of IAM Identity Center, as the portal and as the AWS stand-in have it, and its queue of events."""
 
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from portal.demo.aws.directory import IdentityStore
@@ -13,6 +16,7 @@ from portal.demo.aws.server import Handle
 from provisioning import limits
 from provisioning.directory import syncs
 from provisioning.directory.consumer import Consumer
+from provisioning.directory.reading import Reading
 from provisioning.models import Directory, DirectorySync, DirtyMark
 from teams import access
 from teams.models import AuditEvent, Membership, Team, User
@@ -104,6 +108,19 @@ class World:
     def audited(self, action: str) -> list[AuditEvent]:
         """The audit rows of an action, oldest first."""
         return list(AuditEvent.objects.filter(action=action).order_by("id"))
+
+
+def read_until(sync: DirectorySync, condition: Callable[[], bool]) -> None:
+    """Read page by page until the condition holds, as a worker that is about to be killed does."""
+    token = uuid.uuid4()
+    DirectorySync.objects.filter(pk=sync.pk).update(claim=token, claimed_until=timezone.now() - timedelta(seconds=1))
+    reading = Reading(sync, token)
+    for _ in range(100):
+        if condition():
+            break
+        reading.next_page()
+    assert condition()
+    DirectorySync.objects.filter(pk=sync.pk).update(claimed_until=timezone.now() - timedelta(seconds=1))
 
 
 @pytest.fixture(autouse=True)

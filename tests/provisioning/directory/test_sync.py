@@ -10,7 +10,7 @@ from django.utils import timezone
 from provisioning.directory import syncs
 from provisioning.models import Directory, DirectoryPage, DirectorySync
 from teams.models import Group, GroupMembership, User
-from tests.provisioning.directory.conftest import State, Trigger, World
+from tests.provisioning.directory.conftest import State, Trigger, World, read_until
 
 pytestmark = pytest.mark.django_db
 
@@ -144,23 +144,6 @@ class TestLeavers:
         world.sync()
         assert not world.may_open("user1", old)
         assert world.may_open("user1", new)
-
-
-def read_until(sync: DirectorySync, condition: Callable[[], bool]) -> None:
-    """Read page by page until the condition holds, as a worker that is about to be killed does."""
-    import uuid
-
-    from provisioning.directory.reading import Reading
-
-    token = uuid.uuid4()
-    DirectorySync.objects.filter(pk=sync.pk).update(claim=token, claimed_until=timezone.now() - timedelta(seconds=1))
-    reading = Reading(sync, token)
-    for _ in range(100):
-        if condition():
-            break
-        reading.next_page()
-    assert condition()
-    DirectorySync.objects.filter(pk=sync.pk).update(claimed_until=timezone.now() - timedelta(seconds=1))
 
 
 class TestInterruptions:
