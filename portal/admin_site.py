@@ -23,6 +23,11 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
     ("People", "people", ("teams.user", "teams.membership", "teams.group")),
     ("Sign-on", "sign-on", ("teams.identityprovider",)),
+    (
+        "Directory",
+        "directory",
+        ("provisioning.directory", "provisioning.directorysync", "provisioning.dirtymark", "provisioning.deadletter"),
+    ),
     ("Provisioning", "provisioning", ("provisioning.profile",)),
     ("Log", "log", ("teams.auditevent",)),
 )

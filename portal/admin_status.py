@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning.directory import standing as directories
 from provisioning.models import Profile
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
@@ -42,7 +43,24 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers, the worst first."""
+    """Return the warnings about identity providers and directories, the worst of each first."""
+    return [*_provider_notices(), *_directory_notices()]
+
+
+def _directory_notices() -> list[Notice]:
+    return [
+        Notice(
+            each.text,
+            reverse(f"admin:provisioning_{each.page}_change", args=[each.pk])
+            if each.pk
+            else reverse(f"admin:provisioning_{each.page}_changelist"),
+            each.alarming,
+        )
+        for each in directories.warnings()
+    ]
+
+
+def _provider_notices() -> list[Notice]:
     found = standing.notices()
     pages = {
         entity_id: reverse("admin:teams_identityprovider_change", args=[pk])

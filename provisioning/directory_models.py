@@ -100,7 +100,7 @@ class Directory(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.name
+        return self.slug
 
     @property
     def source(self) -> str:

@@ -15,8 +15,6 @@ State = DirectorySync.State
 KEEP_SYNCS = timedelta(days=90)
 KEEP_MARKS = timedelta(days=7)
 KEEP_LETTERS = timedelta(days=30)
-# What polled a queue last is in its row at most this late, when nothing is wrong.
-SILENT_AFTER = timedelta(minutes=15)
 
 
 def note_unread(directory: Directory) -> int:
