@@ -13,8 +13,10 @@ from django.db import connection
 
 from teams import bulk_sql as sql
 from teams.models import DEFAULT_REALM
+from teams.observations import GroupRef, Member, Person
 
 LENGTH = 256
+OWN_ID_LENGTH = 128
 # As in `teams.users`: what cannot be seen, or cannot be stored.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -53,28 +55,87 @@ class Scope(NamedTuple):
         }  # fmt: skip
 
 
-def load(
-    groups: Iterable[tuple[str, str]],
-    people: Iterable[tuple[str, str, str, bool]],
-    members: Iterable[tuple[str, str, str]],
-) -> int:
-    """Copy groups (id, name), people (subject, name, mail address, active) and members (group id, subject, own id).
+def load(groups: Iterable[GroupRef], people: Iterable[Person], members: Iterable[Member]) -> int:
+    """Copy what a source said. What no column can hold is left out; returns how many rows that were.
 
-    What no column can hold is left out; returns how many rows that were.
+    Groups and people are numbered here, so that the many rows of members are narrow. Of two rows about one group or
+    person the first counts.
     """
+    sieve = _Sieve()
     with connection.cursor() as cursor:
         cursor.execute(sql.TABLES)
-        sieve = _Sieve()
         for table, rows in (
-            ("said_group (external_id, name)", sieve.groups(groups)),
-            ("said_person (subject, name, email, active)", sieve.people(people)),
-            ("said_member (external_group, subject, external_id)", sieve.members(members)),
+            ("said_group (no, external_id, name)", sieve.groups(groups)),
+            ("said_person (no, subject, name, email, active)", sieve.people(people)),
+            ("said_member (group_no, person_no, external_id)", sieve.members(members)),
+            # Who is only named as a member; NULL says that nothing is said of them.
+            ("said_person (no, subject)", sieve.strangers()),
         ):
             with cursor.copy(f"COPY {table} FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        cursor.execute("ANALYZE said_group, said_person, said_member")
+        cursor.execute(sql.ANALYZE)
     return sieve.skipped
+
+
+class _Sieve:
+    """Numbers groups and people, lets through what columns can hold, and counts the rest."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self._groups: dict[str, int] = {}
+        self._people: dict[str, int] = {}
+        self._strangers: list[tuple[int, str]] = []
+
+    def groups(self, rows: Iterable[GroupRef]) -> Iterator[tuple[int, str, str]]:
+        numbers = self._groups
+        for row in rows:
+            if row.external_id in numbers:
+                continue
+            if row.external_id.strip() and _fits(row.external_id):
+                no = numbers[row.external_id] = len(numbers)
+                yield no, row.external_id, row.name if _fits(row.name) else ""
+            else:
+                self.skipped += 1
+
+    def people(self, rows: Iterable[Person]) -> Iterator[tuple[int, str, str, str, bool]]:
+        numbers = self._people
+        for subject, name, email, active in rows:
+            if subject in numbers:
+                continue
+            if _is_subject(subject):
+                no = numbers[subject] = len(numbers)
+                yield no, subject, name if _fits(name) else "", email if _fits(email) else "", active
+            else:
+                self.skipped += 1
+
+    def members(self, rows: Iterable[Member]) -> Iterator[tuple[int, int, str]]:
+        groups, people = self._groups, self._people
+        for group, subject, external_id in rows:
+            group_no, person_no = groups.get(group), people.get(subject)
+            if person_no is None and _is_subject(subject):
+                person_no = people[subject] = len(people)
+                self._strangers.append((person_no, subject))
+            if group_no is None or person_no is None:
+                self.skipped += 1
+            else:
+                yield group_no, person_no, external_id if len(external_id) <= OWN_ID_LENGTH else ""
+
+    def strangers(self) -> Iterator[tuple[int, str]]:
+        yield from self._strangers
+
+
+def _fits(text: str) -> bool:
+    # The first test is quick, and nearly always enough.
+    return len(text) <= LENGTH and ((text.isascii() and text.isprintable()) or _has_only_visible(text))
+
+
+def _has_only_visible(text: str) -> bool:
+    return not any(unicodedata.category(each) in _INVISIBLE for each in text)
+
+
+def _is_subject(subject: str) -> bool:
+    return bool(subject) and subject == subject.strip() and _fits(subject)
 
 
 def write(scope: Scope) -> Counts:
@@ -82,6 +143,7 @@ def write(scope: Scope) -> Counts:
     said = scope.parameters()
     with connection.cursor() as cursor:
         cursor.execute(sql.GROUPS, said)
+        cursor.execute(sql.KNOWN, said)
         (created,) = _one(cursor, sql.CREATE, said)
         deactivated, reactivated = _one(cursor, sql.PEOPLE, said)
         (unknown,) = _one(cursor, sql.UNKNOWN_MEMBERS, said)
@@ -94,10 +156,10 @@ def write(scope: Scope) -> Counts:
     return Counts(added, removed, people_added, losing, created, deactivated, reactivated, unknown)
 
 
-def change_group(scope: Scope, group: tuple[str, str], joined: list[int], left: list[int]) -> None:
-    """Put users into a group (id, name) and take others out, with the evidence and the audit rows that follow."""
+def change_group(scope: Scope, group: GroupRef, joined: list[int], left: list[int]) -> None:
+    """Put users into a group and take others out, with the evidence and the audit rows that follow."""
     load([group], (), ())
-    said = {**scope.parameters(), "group": group[0], "joined": joined, "left": left}
+    said = {**scope.parameters(), "group": group.external_id, "joined": joined, "left": left}
     with connection.cursor() as cursor:
         cursor.execute(sql.GROUPS, said)
         cursor.execute(sql.CHANGE_MEMBERS, said)
@@ -144,44 +206,3 @@ def _one(cursor: Any, statement: str, said: dict[str, Any]) -> tuple[Any, ...]:
     cursor.execute(statement, said)
     row: tuple[Any, ...] = cursor.fetchone()
     return row
-
-
-class _Sieve:
-    """Lets through what columns can hold, and counts the rest."""
-
-    def __init__(self) -> None:
-        self.skipped = 0
-
-    def groups(self, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        for external_id, name in rows:
-            if external_id.strip() and _fits(external_id):
-                yield external_id, name if _fits(name) else ""
-            else:
-                self.skipped += 1
-
-    def people(self, rows: Iterable[tuple[str, str, str, bool]]) -> Iterator[tuple[str, str, str, bool]]:
-        for subject, name, email, active in rows:
-            if _is_subject(subject):
-                yield subject, name if _fits(name) else "", email if _fits(email) else "", active
-            else:
-                self.skipped += 1
-
-    def members(self, rows: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
-        for group, subject, external_id in rows:
-            if _fits(group) and _is_subject(subject):
-                yield group, subject, external_id if len(external_id) <= 128 and _fits(external_id) else ""
-            else:
-                self.skipped += 1
-
-
-def _fits(text: str) -> bool:
-    # The first test is quick, and nearly always enough.
-    return len(text) <= LENGTH and ((text.isascii() and text.isprintable()) or _has_only_visible(text))
-
-
-def _has_only_visible(text: str) -> bool:
-    return not any(unicodedata.category(each) in _INVISIBLE for each in text)
-
-
-def _is_subject(subject: str) -> bool:
-    return bool(subject) and subject == subject.strip() and _fits(subject)

@@ -4,24 +4,27 @@
 record.
 """
 
+# The joins below are of hundreds of thousands of rows, and would go to the disk with the server's own setting.
 TABLES = """
-    DROP TABLE IF EXISTS said_group, said_person, said_member, touched, changed_member, changed;
-    CREATE TEMPORARY TABLE said_group (external_id text, name text) ON COMMIT DROP;
-    CREATE TEMPORARY TABLE said_person (subject text, name text, email text, active boolean) ON COMMIT DROP;
-    CREATE TEMPORARY TABLE said_member (external_group text, subject text, external_id text) ON COMMIT DROP;
+    SET LOCAL work_mem = '64MB';
+    DROP TABLE IF EXISTS
+        said_group, said_person, said_member, known_group, known_person, touched, changed_member, changed;
+    CREATE TEMPORARY TABLE said_group (no integer, external_id text, name text) ON COMMIT DROP;
+    CREATE TEMPORARY TABLE said_person (no integer, subject text, name text, email text, active boolean) ON COMMIT DROP;
+    CREATE TEMPORARY TABLE said_member (group_no integer, person_no integer, external_id text) ON COMMIT DROP;
     CREATE TEMPORARY TABLE touched (user_id bigint) ON COMMIT DROP;
 """
 
-# Of two rows about one thing the last in the alphabet, so that the outcome never varies.
+ANALYZE = "ANALYZE said_group, said_person, said_member"
+
 GROUPS = """
-    WITH said AS (SELECT external_id, max(name) AS name FROM said_group GROUP BY external_id),
-    renamed AS (
-        UPDATE teams_group g SET name = said.name FROM said
+    WITH renamed AS (
+        UPDATE teams_group g SET name = said.name FROM said_group said
         WHERE g.source = %(source)s AND g.external_id = said.external_id AND said.name <> '' AND g.name <> said.name
         RETURNING g.id
     ), fresh AS (
         INSERT INTO teams_group (source, external_id, name)
-        SELECT %(source)s, said.external_id, said.name FROM said
+        SELECT %(source)s, said.external_id, said.name FROM said_group said
         WHERE NOT EXISTS (SELECT FROM teams_group g WHERE g.source = %(source)s AND g.external_id = said.external_id)
         ORDER BY said.external_id
         ON CONFLICT DO NOTHING
@@ -29,13 +32,25 @@ GROUPS = """
     INSERT INTO touched SELECT gm.user_id FROM teams_groupmembership gm JOIN renamed ON renamed.id = gm.group_id
 """
 
+# Numbers and keys of people and groups: the many joins below are of these.
+KNOWN = """
+    CREATE TEMPORARY TABLE known_person ON COMMIT DROP AS
+    SELECT said.no, u.id AS user_id, said.subject = ANY(%(except)s::text[]) AS is_excepted
+    FROM said_person said
+    JOIN teams_user u ON u.realm = %(realm)s AND u.subject = said.subject;
+    CREATE TEMPORARY TABLE known_group ON COMMIT DROP AS
+    SELECT said.no, g.id AS group_id FROM said_group said
+    JOIN teams_group g ON g.source = %(source)s AND g.external_id = said.external_id
+    WHERE NOT said.external_id = ANY(%(except_groups)s::text[]);
+    ANALYZE known_person, known_group
+"""
+
 CREATE = """
-    WITH said AS (
-        SELECT subject, max(name) AS name, max(email) AS email FROM said_person WHERE active GROUP BY subject
-    ), wanted AS (
-        SELECT said.* FROM said
-        WHERE EXISTS (SELECT FROM said_member m WHERE m.subject = said.subject)
-          AND NOT EXISTS (SELECT FROM teams_user u WHERE u.realm = %(realm)s AND u.subject = said.subject)
+    WITH wanted AS (
+        SELECT said.* FROM said_person said
+        WHERE said.active
+          AND NOT EXISTS (SELECT FROM known_person k WHERE k.no = said.no)
+          AND EXISTS (SELECT FROM said_member m WHERE m.person_no = said.no)
     ), fresh AS (
         INSERT INTO teams_user (realm, subject, username, name, email, role, is_active, session_epoch, created_at,
                                 password, known_by, deactivated_by)
@@ -45,35 +60,39 @@ CREATE = """
                name, email, '', true, 0, %(now)s,
                -- No password: Django's mark of one that cannot be used.
                '!' || substr(md5(random()::text) || md5(random()::text), 1, 40), %(source)s, ''
-        FROM wanted ORDER BY subject
+        FROM wanted
         ON CONFLICT DO NOTHING
-        RETURNING username
+        RETURNING id, subject, username
     ), told AS (
         INSERT INTO teams_auditevent
             (at, action, outcome, actor, target, team, request_id, aws_request_id, reason, data)
         SELECT %(now)s, 'user_created', 'success', %(actor)s, username, '', %(request)s, '', '',
                jsonb_build_object('source', %(source)s::text)
         FROM fresh
+    ), noted AS (
+        INSERT INTO known_person (no, user_id, is_excepted)
+        SELECT wanted.no, fresh.id, wanted.subject = ANY(%(except)s::text[]) FROM fresh JOIN wanted USING (subject)
     )
     SELECT count(*) FROM fresh
 """
 
 # Answers how many were deactivated and how many activated again; whoever was is in `touched` then.
 PEOPLE = """
-    WITH said AS (
-        SELECT subject, max(name) AS name, max(email) AS email, bool_and(active) AS active
-        FROM said_person GROUP BY subject
-    ), judged AS (
+    WITH judged AS (
         SELECT u.id, u.username, coalesce(nullif(said.name, ''), u.name) AS name,
                coalesce(nullif(said.email, ''), u.email) AS email,
                -- Who vanished is judged like who is switched off there.
-               coalesce(said.active, false) AS active, said.subject IS NOT NULL AS named,
+               coalesce(said.active, false) AS active, said.no IS NOT NULL AS named,
                u.is_active, u.deactivated_by
         FROM teams_user u
-        LEFT JOIN said ON said.subject = u.subject
+        LEFT JOIN said_person said ON said.subject = u.subject
         WHERE u.realm = %(realm)s
-          AND (said.subject IS NOT NULL OR (%(complete)s AND u.known_by = %(source)s))
+          AND (said.active IS NOT NULL OR (%(complete)s AND u.known_by = %(source)s))
           AND NOT u.subject = ANY(%(except)s::text[])
+          AND ((said.no IS NULL AND u.is_active)
+               OR (said.name <> '' AND u.name <> said.name) OR (said.email <> '' AND u.email <> said.email)
+               OR u.known_by <> %(source)s OR (u.is_active AND NOT said.active)
+               OR (said.active AND NOT u.is_active AND u.deactivated_by = %(source)s))
     ), changed AS (
         UPDATE teams_user u
         SET name = judged.name, email = judged.email,
@@ -86,10 +105,6 @@ PEOPLE = """
             session_epoch = u.session_epoch + CASE WHEN NOT judged.active AND judged.is_active THEN 1 ELSE 0 END
         FROM judged
         WHERE u.id = judged.id
-          AND (u.name <> judged.name OR u.email <> judged.email
-               OR (judged.named AND u.known_by <> %(source)s)
-               OR (NOT judged.active AND u.is_active)
-               OR (judged.active AND NOT u.is_active AND u.deactivated_by = %(source)s))
         RETURNING u.id, judged.username, judged.named,
                   CASE WHEN judged.is_active AND NOT judged.active THEN 'user_deactivated'
                        WHEN judged.active AND NOT judged.is_active AND judged.deactivated_by = %(source)s
@@ -109,40 +124,43 @@ PEOPLE = """
     FROM changed
 """
 
-# Only who is neither on record nor named as a person is nobody.
+# Who is neither on record nor described; who is inactive is not made, and no riddle.
 UNKNOWN_MEMBERS = """
     SELECT count(*) FROM said_member m
-    WHERE NOT EXISTS (SELECT FROM teams_user u WHERE u.realm = %(realm)s AND u.subject = m.subject)
-      AND NOT EXISTS (SELECT FROM said_person p WHERE p.subject = m.subject AND NOT p.active)
+    JOIN said_person said ON said.no = m.person_no AND said.active IS NOT FALSE
+    WHERE NOT EXISTS (SELECT FROM known_person k WHERE k.no = m.person_no)
 """
 
+# A member that is said twice matches twice, which matters only where something differs.
 COMPARE_MEMBERS = """
     CREATE TEMPORARY TABLE changed_member ON COMMIT DROP AS
     WITH wanted AS (
-        SELECT u.id AS user_id, g.id AS group_id, max(m.external_id) AS external_id
+        SELECT p.user_id, g.group_id, m.external_id
         FROM said_member m
-        JOIN teams_group g ON g.source = %(source)s AND g.external_id = m.external_group
-        JOIN teams_user u ON u.realm = %(realm)s AND u.subject = m.subject
-        WHERE NOT g.external_id = ANY(%(except_groups)s::text[]) AND NOT u.subject = ANY(%(except)s::text[])
-        GROUP BY u.id, g.id
+        JOIN known_group g ON g.no = m.group_no
+        JOIN known_person p ON p.no = m.person_no AND NOT p.is_excepted
     ), have AS (
         SELECT gm.id, gm.user_id, gm.group_id, gm.external_id, gm.valid_until
         FROM teams_groupmembership gm
-        JOIN teams_group g ON g.id = gm.group_id
-        WHERE g.source = %(source)s
-          AND (%(complete)s OR g.external_id IN (SELECT external_id FROM said_group))
-          AND NOT g.external_id = ANY(%(except_groups)s::text[])
+        WHERE gm.group_id IN (
+            SELECT id FROM teams_group g
+            WHERE g.source = %(source)s
+              AND (%(complete)s OR g.external_id IN (SELECT external_id FROM said_group))
+              AND NOT g.external_id = ANY(%(except_groups)s::text[])
+        )
           AND (cardinality(%(except)s::text[]) = 0 OR NOT EXISTS (
               SELECT FROM teams_user u WHERE u.id = gm.user_id AND u.subject = ANY(%(except)s::text[])
           ))
+    ), compared AS (
+        SELECT have.id, coalesce(have.user_id, wanted.user_id) AS user_id,
+               coalesce(have.group_id, wanted.group_id) AS group_id, wanted.external_id,
+               CASE WHEN have.id IS NULL THEN 'added'
+                    WHEN wanted.user_id IS NULL THEN 'removed' ELSE 'renewed' END AS change
+        FROM have FULL JOIN wanted ON wanted.user_id = have.user_id AND wanted.group_id = have.group_id
+        WHERE have.id IS NULL OR wanted.user_id IS NULL OR have.valid_until IS NOT NULL
+           OR have.external_id <> wanted.external_id
     )
-    SELECT have.id, coalesce(have.user_id, wanted.user_id) AS user_id,
-           coalesce(have.group_id, wanted.group_id) AS group_id, wanted.external_id,
-           CASE WHEN have.id IS NULL THEN 'added'
-                WHEN wanted.user_id IS NULL THEN 'removed' ELSE 'renewed' END AS change
-    FROM have FULL JOIN wanted ON wanted.user_id = have.user_id AND wanted.group_id = have.group_id
-    WHERE have.id IS NULL OR wanted.user_id IS NULL OR have.valid_until IS NOT NULL
-       OR have.external_id <> wanted.external_id
+    SELECT DISTINCT ON (user_id, group_id) * FROM compared ORDER BY user_id, group_id, external_id
 """
 
 WRITE_MEMBERS = """

@@ -97,11 +97,7 @@ def apply_source(
     """
     try:
         with transaction.atomic():
-            skipped = bulk.load(
-                ((group.external_id, group.name) for group in observation.groups),
-                ((each.subject, each.name, each.email, each.active) for each in observation.people),
-                ((member.group, member.subject, member.external_id) for member in observation.members),
-            )
+            skipped = bulk.load(observation.groups, observation.people, observation.members)
             hold()
             applied = _write(observation, skipped, limit, dry_run=dry_run)
             if applied.held or dry_run:
@@ -167,7 +163,7 @@ def change_group(source: str, group: GroupRef, *, joined: Iterable[int] = (), le
     """
     with transaction.atomic():
         hold()
-        bulk.change_group(_scope(source), (group.external_id, group.name), sorted(set(joined)), sorted(set(left)))
+        bulk.change_group(_scope(source), group, sorted(set(joined)), sorted(set(left)))
         send_access_changed(user_ids=bulk.concerned())
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from teams.models import User
 
@@ -44,8 +45,7 @@ class Applied:
     unknown_teams: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """A person as a source that knows people describes them; empty texts say nothing."""
 
     subject: str
@@ -54,8 +54,7 @@ class Person:
     active: bool = True
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A membership as a source states it: the group's own id, the person's subject, the membership's own id."""
 
     group: str

@@ -11,7 +11,7 @@ import django
 import tests.environment  # noqa: F401
 from tests.bench.sites import PORTAL, STOCK, Site, database, xmlsec1
 
-PARTS = ("sign-on", "launch", "hostile")
+PARTS = ("sign-on", "launch", "hostile", "directory")
 
 
 def main(parts: list[str]) -> None:
@@ -30,7 +30,7 @@ def main(parts: list[str]) -> None:
 
 
 def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
-    from tests.bench import hostile, launches
+    from tests.bench import directory, hostile, launches
     from tests.bench.world import make_teams
 
     make_teams()
@@ -41,6 +41,8 @@ def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
     if "hostile" in parts:
         hostile.scrubber()
         hostile.parser()
+    if "directory" in parts:
+        directory.measure()
 
 
 def _sign_on(portal: Site, stock_url: str) -> None:

@@ -1,4 +1,8 @@
-"""What no AWS has: change the personality and meddle with the state from outside, for demonstrations. Loopback only."""
+"""What no AWS has: change the personality and meddle with the state from outside, for demonstrations. Loopback only.
+
+Somebody leaves a group when this is posted to `/_directory` as application/json:
+`{"action": "remove", "group": "team-1-scientists", "user": "user1"}`.
+"""
 
 import json
 from dataclasses import asdict

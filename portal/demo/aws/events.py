@@ -36,7 +36,7 @@ def call(
     """Return the event of one call of `service`, for example `identitystore`; a failed call has no response."""
     account, region = envelope.get("account", "111122223333"), envelope.get("region", "eu-west-1")
     moment = dt.datetime.fromtimestamp(envelope.get("at") or time.time(), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    detail: dict[str, Any] = {
+    detail = {
         "eventVersion": "1.08",
         "userIdentity": identity or _admin(account),
         "eventTime": moment,
@@ -45,7 +45,7 @@ def call(
         "awsRegion": region,
         "sourceIPAddress": "198.51.100.7",
         "requestParameters": parameters,
-        "responseElements": response,
+        **_outcome(response, envelope),
         "requestID": str(uuid.uuid4()),
         "eventID": envelope.get("event_id") or str(uuid.uuid4()),
         "readOnly": False,
@@ -53,9 +53,6 @@ def call(
         "managementEvent": True,
         "recipientAccountId": account,
     }
-    if envelope.get("error_code"):
-        detail |= {"errorCode": envelope["error_code"], "errorMessage": envelope.get("error_message", "")}
-        detail["responseElements"] = None
     return {
         "version": "0",
         "id": str(uuid.uuid4()),
@@ -153,6 +150,13 @@ def scim_patch_user(
 def scim_user(name: str, tenant_id: str, user_id: str, **envelope: Unpack[Envelope]) -> Event:
     """Return what an outside provider leaves for one user: CreateUser, PutUser or DeleteUser."""
     return _scim(name, tenant_id, user_id, {"userName": HIDDEN, "active": HIDDEN}, **envelope)
+
+
+def _outcome(response: dict[str, Any] | None, envelope: Envelope) -> dict[str, Any]:
+    if not envelope.get("error_code"):
+        return {"responseElements": response}
+    error = {"errorCode": envelope["error_code"], "errorMessage": envelope.get("error_message", "")}
+    return {**error, "responseElements": None}
 
 
 def _console(

@@ -9,7 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from portal.demo.aws.seed import DOMAIN, REGION
+from portal.demo.aws.directory import IdentityStore
+from portal.demo.aws.seed import DOMAIN, EVENT_QUEUE, IDENTITY_STORE, REGION
 from portal.demo.aws.server import Handle, start
 
 NAME = "user1-team1"
@@ -61,6 +62,34 @@ def sts(standin: Handle) -> Iterator[Any]:
     client = connect(standin.url, "sts")
     yield client
     client.close()
+
+
+@pytest.fixture
+def directory(standin: Handle) -> Iterator[Any]:
+    """An identitystore client of the home account, which checks nothing itself."""
+    client = connect(standin.url, "identitystore")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def sqs(standin: Handle) -> Iterator[Any]:
+    """An SQS client of the home account, which checks nothing itself."""
+    client = connect(standin.url, "sqs")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def store(standin: Handle) -> IdentityStore:
+    """The demo's identity store."""
+    return standin.state.identity_stores[IDENTITY_STORE]
+
+
+@pytest.fixture
+def queue_url(sqs: Any) -> str:
+    """The URL of the queue with the identity store's events."""
+    return str(sqs.get_queue_url(QueueName=EVENT_QUEUE)["QueueUrl"])
 
 
 def refusal(call: Callable[..., Any], **params: Any) -> tuple[str, str]:

@@ -73,11 +73,13 @@ def check_revision(row: User | Group, params: dict[str, Any]) -> None:
 
 def _check_rate(context: Context, found: IdentityStore) -> None:
     """Let through as many calls of an operation as the personality says: a bucket that holds those of one second."""
+    # Seconds are the clock's, which a test can move.
     rate, now = context.personality.directory_rate, context.now
     if not rate:
         return
-    left, since = found.buckets.get(context.model.name, (rate, now))
-    left = min(rate, left + (now - since) * rate)
+    size = max(rate, 1.0)
+    left, since = found.buckets.get(context.model.name, (size, now))
+    left = min(size, left + (now - since) * rate)
     is_full = left < 1
     found.buckets[context.model.name] = (left if is_full else left - 1, now)
     if is_full:
