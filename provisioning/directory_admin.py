@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from provisioning.directory import finishing, stores, syncs
 from provisioning.directory.finishing import NotHeldError
@@ -32,6 +32,7 @@ _BACKGROUND = (
 # What makes another directory of it: what was read before says nothing any more.
 _IDENTITY = ("identity_store_id", "region", "account", "subject_attribute")
 NOT_HELD = "It is not held back any more: somebody decided already, or a newer one took its place."
+NOTHING = mark_safe("–")
 NUMBERS = {
     "people_losing": "people who would lose, or lost, something",
     "people_of_source": "people who have access by this directory",
@@ -174,14 +175,14 @@ class DirectorySyncAdmin(ReadOnlyAdmin):
     def numbers(self, sync: DirectorySync) -> SafeString:
         """Return what changed or would change, in numbers."""
         known = ((sync.plan[name], label) for name, label in NUMBERS.items() if name in sync.plan)
-        return format_html_join("", "<div>{} {}</div>", known) or format_html("–")
+        return format_html_join("", "<div>{} {}</div>", known) or NOTHING
 
     @admin.display(description="first changes")
     def changes(self, sync: DirectorySync) -> SafeString:
         """Return the first changes one by one, losses first."""
         lines = sync.plan.get("lines", [])
         if not lines:
-            return format_html("–")
+            return NOTHING
         rows = format_html_join(
             "",
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",

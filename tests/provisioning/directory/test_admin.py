@@ -192,8 +192,8 @@ class TestDenials:
         letter = DeadLetter.objects.create(directory=world.directory, message_id="m", reason="<b>no</b>", body="<i>")
         mark = DirtyMark.objects.create(directory=world.directory, kind="everything")
         for url in (
-            LIST, f"{LIST}{world.directory.pk}/change/", SYNCS, f"{SYNCS}{held.pk}/change/", f"{SYNCS}{held.pk}/list.csv",
-            "/admin/provisioning/deadletter/", f"/admin/provisioning/deadletter/{letter.pk}/change/",
+            LIST, f"{LIST}{world.directory.pk}/change/", SYNCS, f"{SYNCS}{held.pk}/change/",
+            f"{SYNCS}{held.pk}/list.csv", "/admin/provisioning/deadletter/", f"/admin/provisioning/deadletter/{letter.pk}/change/",
             "/admin/provisioning/dirtymark/", f"/admin/provisioning/dirtymark/{mark.pk}/change/",
         ):  # fmt: skip
             response = bob.get(url)

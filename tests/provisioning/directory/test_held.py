@@ -59,8 +59,10 @@ class TestLimit:
 
     def test_an_empty_answer_takes_nobody_out(self, world: World, door: Team) -> None:
         world.store.delete_group("a", origin=None)
-        assert world.sync().state == State.HELD
+        sync = world.sync()
+        assert sync.state == State.HELD
         assert len(world.members(door)) == 20
+        assert {line["group"] for line in lines(sync)} == {"a"}
 
     def test_users_who_are_disabled_all_at_once_are_held_too(self, world: World, door: Team) -> None:
         for name in PEOPLE:
