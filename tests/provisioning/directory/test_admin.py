@@ -193,7 +193,8 @@ class TestDenials:
         mark = DirtyMark.objects.create(directory=world.directory, kind="everything")
         for url in (
             LIST, f"{LIST}{world.directory.pk}/change/", SYNCS, f"{SYNCS}{held.pk}/change/",
-            f"{SYNCS}{held.pk}/list.csv", "/admin/provisioning/deadletter/", f"/admin/provisioning/deadletter/{letter.pk}/change/",
+            f"{SYNCS}{held.pk}/list.csv", "/admin/provisioning/deadletter/",
+            f"/admin/provisioning/deadletter/{letter.pk}/change/",
             "/admin/provisioning/dirtymark/", f"/admin/provisioning/dirtymark/{mark.pk}/change/",
         ):  # fmt: skip
             response = bob.get(url)
