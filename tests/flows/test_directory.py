@@ -26,7 +26,7 @@ from tests.fixtures import IdentityProvider
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 60
+DEADLINE = 120
 STORE, QUEUE = "d-1234567890", "directory-events"
 
 
