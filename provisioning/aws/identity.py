@@ -16,6 +16,7 @@ from provisioning import limits
 from provisioning.aws import client, errors
 from provisioning.aws.client import Account, Purpose
 from provisioning.database import give_back_connection
+from teams.scrubbing import storable
 
 PAGE = 100
 MAX_PAGES = 100_000
@@ -178,7 +179,7 @@ def token_digest(token: str) -> str:
 
 
 def _group(answer: Mapping[str, Any]) -> GroupRow:
-    return GroupRow(_id(answer["GroupId"]), str(answer.get("DisplayName") or ""))
+    return GroupRow(_id(answer["GroupId"]), _text(answer.get("DisplayName")))
 
 
 def _membership(answer: Mapping[str, Any]) -> MembershipRow:
@@ -196,14 +197,19 @@ def _user(answer: Mapping[str, Any]) -> UserRow:
     name = name or f"{parts.get('GivenName') or ''} {parts.get('FamilyName') or ''}".strip()
     return UserRow(
         user_id=_id(answer["UserId"]),
-        user_name=str(answer.get("UserName") or ""),
-        name=str(name),
-        email=str(primary.get("Value") or ""),
-        external_ids=tuple(str(each["Id"]) for each in answer.get("ExternalIds") or () if each.get("Id")),
+        user_name=_text(answer.get("UserName")),
+        name=_text(name),
+        email=_text(primary.get("Value")),
+        external_ids=tuple(_text(each["Id"]) for each in answer.get("ExternalIds") or () if each.get("Id")),
         enabled=answer.get("UserStatus") != "DISABLED",
     )
 
 
+def _text(value: Any) -> str:
+    """Return a text that PostgreSQL can store; empty for None."""
+    return storable(str(value or ""))
+
+
 def _id(value: Any) -> str:
     """Return a plain id: AWS may also write one as an ARN."""
-    return str(value).rpartition("/")[2]
+    return _text(value).rpartition("/")[2]

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from provisioning.aws.errors import AwsError, Denied, Invalid, NotFound, Paced
 from provisioning.directory.reading import ClaimLost
-from provisioning.directory.stores import note_failure, note_progress, told
+from provisioning.directory.stores import mapped, note_failure, note_progress, told
 from provisioning.models import Directory, DirectorySync, DirtyMark
-from teams.models import GroupMembership
+from teams.models import Group, GroupMembership
 
 Kind = DirtyMark.Kind
 
@@ -24,6 +24,9 @@ MAX_BACKOFF = 300.0
 UNRESOLVED = timedelta(seconds=60)
 UNRESOLVED_BY_MARKS = timedelta(seconds=2)
 LASTING = (Denied, Invalid, NotFound)
+
+# More dirty groups and users than these cost more calls one by one than a whole synchronisation.
+MANY = 200
 
 # A mark that fails keeps its pause: events come too often to take it away.
 _NOTE = """
@@ -77,6 +80,27 @@ def note_memberships(directory: Directory, membership_ids: Iterable[str]) -> int
     else:
         return len(unknown)
     return 0
+
+
+def collapse(directory: Directory) -> bool:
+    """Where very many groups and users are dirty, have everything read instead; return whether that is so.
+
+    Groups that a role mapping names keep their marks: they are few, and doors wait for them.
+    """
+    waiting = DirtyMark.objects.filter(
+        directory=directory, kind__in=(Kind.GROUP, Kind.USER), done_at__isnull=True, claim__isnull=True
+    )
+    if waiting.count() <= MANY:
+        return False
+    dirty = waiting.filter(kind=Kind.GROUP).values("external_id")
+    groups = Group.objects.filter(source=directory.source, external_id__in=dirty)
+    kept = mapped(directory.source, dict(groups.values_list("external_id", "name")))
+    dropped = waiting.exclude(kind=Kind.GROUP, external_id__in=kept)
+    with transaction.atomic():
+        number = dropped.update(done_at=timezone.now())
+        if number:
+            note(directory.pk, [(Kind.EVERYTHING, "")])
+    return bool(number)
 
 
 def note_read(directory_id: int, user_ids: Iterable[str], read_at: datetime) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from provisioning.aws.errors import AwsError
 from provisioning.directory import marks, rereading
 from provisioning.directory.reading import ClaimLost
+from provisioning.models import Directory
 
 
 def work_off(directory_id: int, *, seconds: float, stop: Callable[[], bool] = lambda: False) -> bool:
     """Work off the marks of a directory that are due, for so many seconds at most; return whether none is left."""
     until = time.monotonic() + seconds
+    marks.collapse(Directory.objects.get(pk=directory_id))
     while not stop():
         mark_id = marks.due(directory_id).values_list("pk", flat=True).first()
         if mark_id is None:

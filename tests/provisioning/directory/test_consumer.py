@@ -338,6 +338,23 @@ class TestBacklog:
         assert not town.may_open("user1", team("team-a"))
         assert len(town.calls()) <= 10
 
+    def test_very_many_dirty_groups_and_people_are_read_all_at_once(self, town: World) -> None:
+        town.store.remove_member("a", "user1", None)
+        town.store.disable_user("user3", origin=None)
+        ids = [f"94e80458-9021-70ea-08fa-{number:012d}" for number in range(5_000)]
+        bodies = [made.console_user("UpdateUser", town.store.store_id, each) for each in ids]
+        bodies += [made.scim_patch_group("t", each) for each in ids]
+        bodies += [made.console_user("DisableUser", town.store.store_id, town.subject("user3"))]
+        bodies += [made.scim_patch_group("t", town.store.find_group("a").group_id)]
+        consumer.note(town.directory, [Message(str(number), json.dumps(each), "")
+                                       for number, each in enumerate(bodies)])  # fmt: skip
+        work_off(town.directory.pk, seconds=10)
+        assert not town.may_open("user1", team("team-a"))
+        town.finish(DirectorySync.objects.get(state=State.READING))
+        assert not town.may_open("user3", team("team-b"))
+        assert town.marks() == []
+        assert len(town.calls()) <= 10
+
     def test_events_that_name_nothing_begin_one_synchronisation_in_five_minutes(self, town: World) -> None:
         DirectorySync.objects.update(started_at=timezone.now() - timedelta(minutes=1))
         unclear = made.console_group("ReplaceGroups", town.store.store_id, "HIDDEN")
