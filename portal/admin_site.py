@@ -21,7 +21,7 @@ from teams.models import AuditEvent, User
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Teams", "teams", ("teams.team", "teams.rolemapping")),
     ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
-    ("People", "people", ("teams.user", "teams.membership", "teams.group")),
+    ("People", "people", ("teams.user", "teams.membership", "teams.grant", "teams.accessrequest", "teams.group")),
     ("Sign-on", "sign-on", ("teams.identityprovider",)),
     (
         "Directory",

@@ -9,7 +9,7 @@ class PortalConfig(AppConfig):
     verbose_name = "Studio Portal"
 
     def ready(self) -> None:
-        from portal import checks  # noqa: F401  (registers the system checks)
+        from portal import checks, mail  # noqa: F401  (registers the system checks, connects the receiver)
 
 
 class PortalAdminConfig(AdminConfig):

@@ -5,12 +5,15 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register, run_checks
 from django.core.checks import Warning as CheckWarning
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 
 MINIMUM_SECRET_LENGTH = 50
 
@@ -149,6 +152,10 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "TRUSTED_PROXY_COUNT": (0, 10),
         "CELERY_WORKER_CONCURRENCY": (1, 256),
         "IDENTITYSTORE_CALLS_PER_SECOND": (0.1, 1000),
+        "ACCESS_MAX_DAYS": (1, 3650),
+        "ACCESS_REMINDER_DAYS": (1, 90),
+        # A mail takes several answers, and is claimed for five minutes.
+        "EMAIL_TIMEOUT": (1, 30),
     }
     return [
         Error(f"{name.removeprefix('CELERY_')} is out of range.", hint=f"Set {low} to {high}.", id="portal.E011")
@@ -173,6 +180,22 @@ def check_own_keys(app_configs: Sequence[Any] | None = None, **_: Any) -> list[C
             for name in keys.ends_soon()
         ),
     ]
+
+
+@register(Tags.security)
+def check_mail(app_configs: Sequence[Any] | None = None, **_: Any) -> list[CheckMessage]:
+    """E021, W003: without mail people learn of requests and decisions only when they look."""
+    if not settings.MAIL_IS_ON:
+        hint = "Set EMAIL_URL, so that owners hear of requests and people of decisions and of the end of their access."
+        return [CheckWarning("No mail is sent.", hint=hint, id="portal.W003")]
+    sender = settings.DEFAULT_FROM_EMAIL
+    _name, address = parseaddr(sender)
+    try:
+        validate_email(address if sender.isprintable() else "")
+    except ValidationError:
+        hint = "Set the sender of the portal's mail: studio-portal@example.com"
+        return [Error("DEFAULT_FROM_EMAIL is no mail address.", hint=hint, id="portal.E021")]
+    return []
 
 
 @register(Tags.security)

@@ -217,6 +217,25 @@ LOGOUT_REDIRECT_URL = "/"
 # Whom a person without a team is told to ask; plain text, a mail address or an https link.
 SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", default="")
 
+# --- Access that people give each other, and mail about it -----------------------------------------------------------
+
+# For how many days access may be given by hand, and how many days before its end people are reminded.
+ACCESS_MAX_DAYS = env.int("ACCESS_MAX_DAYS", default=365)
+ACCESS_REMINDER_DAYS = env.int("ACCESS_REMINDER_DAYS", default=7)
+
+# Without EMAIL_URL nothing is sent. The address itself is not kept: it holds the password.
+MAIL_IS_ON = bool(env.str("EMAIL_URL", default=""))
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+if MAIL_IS_ON:
+    try:
+        vars().update(env.email_url("EMAIL_URL"))
+    except (environ.ImproperlyConfigured, ValueError):
+        _hint = "Set smtp://, smtp+tls:// or smtp+ssl://user:password@host:port, the password URL-encoded."
+        PROBLEMS.append(("portal.E020", "EMAIL_URL cannot be read.", _hint))
+        MAIL_IS_ON = False
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"studio-portal@{_portal.hostname or 'localhost'}"
+
 # --- AWS ------------------------------------------------------------------------------------------------------------
 
 AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", default="")
@@ -252,6 +271,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 240},
     },
+    "expire_access": {"task": "portal.tasks.expire_access", "schedule": 60.0, "options": {"expires": 50}},
+    "send_mail": {"task": "portal.tasks.send_mail", "schedule": 60.0, "options": {"expires": 50}},
     "clear_sessions": {"task": "portal.tasks.clear_sessions", "schedule": crontab(hour="3", minute="17")},
 }
 

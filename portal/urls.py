@@ -4,12 +4,15 @@ from django.contrib import admin
 from django.urls import include, path
 
 from portal import views
+from portal.people import asking, owning
 
 urlpatterns = [
     path("", views.landing, name="landing"),
     path("teams/<slug:slug>/open/", views.open_studio, name="open"),
     path("teams/<slug:slug>/progress/", views.progress, name="progress"),
     path("t/<slug:slug>/", views.team_link, name="team"),
+    path("teams/<slug:slug>/people/", owning.people_page, name="people"),
+    path("request/", asking.request_page, name="request"),
     path("logout/", views.sign_out, name="logout"),
     path("logout/everywhere/", views.sign_out_everywhere, name="logout_everywhere"),
     path("breakglass/", views.breakglass, name="breakglass"),

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib.auth import logout
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -19,14 +20,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import breakglass as emergency
 from portal import throttle
+from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
-from portal.saml import logout_views
 from provisioning import launch, profiles
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
 from provisioning.tiles import TeamTile
-from teams import access, audit, users
+from teams import access, audit, owners, users
 from teams.models import AuditEvent, Team, User
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,10 @@ def landing(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not isinstance(user, User):
         return render(request, "portal/signed_out.html")
-    context = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
+    context: dict[str, object] = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
+    if not request.headers.get("HX-Request"):
+        # A poll takes the tiles only.
+        context["overview"] = owners.overview(user)
     tiles = [_tile(each) for each in tiles_of.for_user(user)]
     if not tiles:
         return render(request, "portal/no_team.html", context)
@@ -226,7 +230,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session here, whatever happens then, and go on to the identity provider to end the one there."""
     known = request.session.get(saml_logout.SESSION_KEY)
     if isinstance(request.user, User):
-        audit.record(AuditEvent.Action.SIGN_OUT, target=request.user.username, data={"how": "here"})
+        with transaction.atomic():
+            audit.record(AuditEvent.Action.SIGN_OUT, target=request.user.username, data={"how": "here"})
+            evidence.end(request.user, request.session)
     logout(request)
     outgoing = saml_logout.leave(known, request.saml_session)  # type: ignore[attr-defined]
     return HttpResponseSeeOther(reverse("landing")) if outgoing is None else logout_views.send(request, outgoing)

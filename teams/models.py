@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from teams import shapes
 from teams.request_models import AccessRequest as AccessRequest
+from teams.request_models import Farewell as Farewell
 from teams.request_models import Grant as Grant
 from teams.request_models import TeamOwner as TeamOwner
 from teams.scim_models import ScimClient as ScimClient
@@ -297,10 +298,17 @@ class Group(models.Model):
 
 
 class GroupMembership(models.Model):
-    """What a source said: this user is in this group, until `valid_until` where the source set an end."""
+    """What a source said: this user is in this group, until `valid_until` where the source set an end.
 
-    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships")
-    user = models.ForeignKey(User, models.CASCADE, related_name="group_memberships")
+    PostgreSQL does not check these keys: only `memberships` writes them, from rows that its gate keeps in place, and a
+    check for each of hundreds of thousands takes longer than everything else. A row without its group gives nothing.
+    """
+
+    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships", db_constraint=False)
+    # The unique constraint begins with it.
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="group_memberships", db_constraint=False, db_index=False
+    )
     since = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField(null=True, blank=True)
     # The source's own id of this membership, which is all that some events of its removal tell.
@@ -354,13 +362,15 @@ class RoleMapping(models.Model):
 class Membership(models.Model):
     """Evidence that a user is in a team; the user has access while any row is live. Written by `memberships` only.
 
-    `group` and `mapping` are empty where a source names the team itself (the SAML attribute `teamid`).
+    `group` and `mapping` are empty where a source names the team itself (the SAML attribute `teamid`). As with group
+    memberships, PostgreSQL checks only the key whose loss would give more than before: that of the mapping.
     """
 
-    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
-    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
+    # The unique constraint begins with it.
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships", db_constraint=False, db_index=False)
+    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships", db_constraint=False)
     source = models.CharField(max_length=80)
-    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True, related_name="+")
+    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True, related_name="+", db_constraint=False)
     mapping = models.ForeignKey(RoleMapping, models.CASCADE, null=True, blank=True, related_name="memberships")
     since = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField(null=True, blank=True)
@@ -506,6 +516,7 @@ class AuditEvent(models.Model):
         ACCESS_REQUESTED = "access_requested", "access requested"
         ACCESS_APPROVED = "access_approved", "access approved"
         ACCESS_REFUSED = "access_refused", "access refused"
+        ACCESS_WITHDRAWN = "access_withdrawn", "request for access withdrawn"
         ACCESS_GIVEN = "access_given", "access given by hand"
         ACCESS_TAKEN = "access_taken", "access taken back"
         TOKEN_CREATED = "token_created", "token created"
@@ -533,8 +544,8 @@ class AuditEvent(models.Model):
             models.Index(fields=("target", "-id"), name="audit_target"),
             models.Index(fields=("team", "-id"), name="audit_team"),
             models.Index(fields=("action", "-id"), name="audit_action"),
-            models.Index(fields=("request_id",), name="audit_request"),
             # Few rows have these; the log is searched for just them.
+            models.Index(fields=("request_id",), condition=~models.Q(request_id=""), name="audit_request"),
             models.Index(fields=("outcome", "-id"), condition=~models.Q(outcome="success"), name="audit_outcome"),
             models.Index(fields=("aws_request_id",), condition=~models.Q(aws_request_id=""), name="audit_aws_request"),
         )

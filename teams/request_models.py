@@ -30,8 +30,11 @@ class Grant(models.Model):
     given_by = models.CharField(max_length=330)
     given_at = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField()
-    # When the person and the owners were told that it ends soon.
+    # When the person was told of it, and when they and the owners were told that it ends soon; empty: not yet.
+    person_told_at = models.DateTimeField(null=True, blank=True)
     reminded_at = models.DateTimeField(null=True, blank=True)
+    # Whoever sends mail about this row pushes it ahead first, so that nobody else does at the same time.
+    mail_after = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         verbose_name = "access given by hand"
@@ -63,6 +66,8 @@ class AccessRequest(models.Model):
     # When the owners were told of the request, and the person of the decision; empty: mail is still to be sent.
     owners_told_at = models.DateTimeField(null=True, blank=True)
     person_told_at = models.DateTimeField(null=True, blank=True)
+    # As in `Grant`.
+    mail_after = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ("-asked_at",)
@@ -76,7 +81,25 @@ class AccessRequest(models.Model):
                 name="access_request_decided",
             ),
         )
-        indexes = (models.Index(fields=("team", "state"), name="access_request_team"),)
+        indexes = (
+            models.Index(fields=("team", "state"), name="access_request_team"),
+            models.Index(fields=("decided_at",), name="access_request_decided_at"),
+        )
 
     def __str__(self) -> str:
         return f"{self.user} asks for {self.team}"
+
+
+class Farewell(models.Model):
+    """Access that was given by hand and taken back, kept until the person has been told of it."""
+
+    user = models.ForeignKey("teams.User", models.CASCADE, related_name="+")
+    team = models.ForeignKey("teams.Team", models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=500)
+    taken_at = models.DateTimeField(default=timezone.now)
+    person_told_at = models.DateTimeField(null=True, blank=True)
+    # As in `Grant`.
+    mail_after = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.user} no longer in {self.team}"

@@ -1,4 +1,4 @@
-"""The one signal of this floor, sent by services after commit, never by `post_save`."""
+"""The signals of this floor, sent by services after commit, never by `post_save`."""
 
 from collections.abc import Iterable
 
@@ -8,6 +8,9 @@ from django.dispatch import Signal
 # Keyword arguments: `user_ids: frozenset[int]` whose access, role or tags may have changed and
 # `team_ids: frozenset[int]` whose desired form may have changed. Receivers only enqueue.
 access_changed = Signal()
+
+# There is something to tell somebody of; which rows, the rows themselves say. Receivers only enqueue.
+mail_due = Signal()
 
 
 def send_access_changed(*, user_ids: Iterable[int] = (), team_ids: Iterable[int] = ()) -> None:
@@ -19,3 +22,8 @@ def send_access_changed(*, user_ids: Iterable[int] = (), team_ids: Iterable[int]
 
 def _send(user_ids: frozenset[int], team_ids: frozenset[int]) -> None:
     access_changed.send(sender=None, user_ids=user_ids, team_ids=team_ids)
+
+
+def send_mail_due() -> None:
+    """Send `mail_due` once the current transaction has committed."""
+    transaction.on_commit(lambda: mail_due.send(sender=None))

@@ -46,7 +46,7 @@ def team_of(row: models.Model) -> str:
 
 
 def take(row: models.Model) -> Snapshot:
-    """Return the values of a row in JSON types; relations by name, a team with its tags."""
+    """Return the values of a row in JSON types; relations by name, a team with its tags and owners."""
     values: Snapshot = {}
     for field in row._meta.concrete_fields:
         if field.primary_key or field.name in _PRIVATE:
@@ -61,6 +61,7 @@ def take(row: models.Model) -> Snapshot:
             values[field.name] = value.isoformat() if isinstance(value, datetime) else value
     if isinstance(row, Team):
         values["tags"] = dict(row.tags.values_list("key", "value"))
+        values["owners"] = sorted(row.owners.values_list("user__username", flat=True))
     return values
 
 

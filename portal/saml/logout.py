@@ -13,7 +13,7 @@ from django.db.models import Q
 from lxml import etree
 
 from portal import throttle
-from portal.saml import keys, logout_messages, signing
+from portal.saml import evidence, keys, logout_messages, signing
 from portal.saml.causes import Cause, Refused
 from portal.saml.keys import SpKey
 from portal.saml.logout_messages import Asked
@@ -125,6 +125,8 @@ def end_sessions(provider: Provider, asked: Asked) -> bool:
         found = found.filter(Q(index="") | Q(index__in=[_index(each) for each in asked.indexes]))
     with transaction.atomic():
         sessions = dict(found.values_list("session_id", "user__username"))
+        for each in found.select_related("session", "user"):
+            evidence.end(each.user, each.session.get_decoded())
         Session.objects.filter(pk__in=sessions).delete()
         for username in sorted(set(sessions.values())):
             audit.record(

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django.urls import reverse
 
-from portal.saml import logout
+from portal.saml import evidence, logout
 from portal.saml.causes import Cause, Refused
 from portal.saml.verify import Verified
 from teams import access, audit, memberships, users
@@ -49,6 +49,7 @@ def _begin_session(request: HttpRequest, user: User, until: datetime, verified: 
     request.session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     # A point in time, which does not move when the session is stored again.
     request.session.set_expiry(until)
+    evidence.note(request.session, memberships.saml_source(verified.provider.realm))
     logout.note(request.session, verified.provider.entity_id, verified.session_name)
     request.session.save()
     logout.register(request.session, user)

@@ -1,3 +1,3 @@
-"""The admin pages of this floor: teams and mappings, AWS accounts and domains, people, the log."""
+"""The admin pages of this floor: teams and mappings, AWS accounts and domains, people, access by hand, the log."""
 
-from teams.admin import aws, log, people, teams  # noqa: F401  (importing a module registers its pages)
+from teams.admin import aws, giving, log, people, teams  # noqa: F401  (importing a module registers its pages)

@@ -10,6 +10,7 @@ from teams import access, memberships, snapshots
 from teams.admin.base import AuditedAdmin
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
+from teams.admin.giving import OwnerInline
 from teams.models import Membership, RoleMapping, Team, TeamTag
 from teams.signals import send_access_changed
 
@@ -28,7 +29,7 @@ class TeamAdmin(AuditedAdmin):
     """Teams."""
 
     form = TeamForm
-    inlines = (TagInline,)
+    inlines = (TagInline, OwnerInline)
     list_display = ("name", "slug", "domain", "people", "is_active")
     list_filter = ("is_active", "domain")
     list_select_related = ("domain__account",)
@@ -36,9 +37,10 @@ class TeamAdmin(AuditedAdmin):
     search_help_text = "Name, slug or SAML team id"
     instead_of_deleting = "Untick “active” instead: the team then shows no tile and opens nothing."
     fieldsets = (
-        (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active")}),
+        (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active", "is_requestable")}),
         ("AWS", {"fields": ("domain", "execution_role_arn")}),
         ("Sessions", {"fields": ("session_duration", "url_lifetime")}),
+        ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),
     )
 

@@ -96,6 +96,9 @@ def test_identity_provider_without_metadata(settings: Settings, tmp_path: Path) 
         ("SAML_REFUSALS_PER_MINUTE", 0),
         ("SAML_MAX_MESSAGE_BYTES", 10**9),
         ("TRUSTED_PROXY_COUNT", -1),
+        ("ACCESS_MAX_DAYS", 0),
+        ("ACCESS_REMINDER_DAYS", 1000),
+        ("EMAIL_TIMEOUT", 0),
     ],
 )
 def test_numbers_out_of_range(settings: Settings, name: str, value: int) -> None:
@@ -106,6 +109,26 @@ def test_numbers_out_of_range(settings: Settings, name: str, value: int) -> None
 def test_region_is_missed(settings: Settings) -> None:
     settings.AWS_REGION = ""
     assert ids(checks.check_region()) == ["portal.W001"]
+
+
+def test_mail_that_is_off_is_told_of(settings: Settings) -> None:
+    settings.MAIL_IS_ON = False
+    assert ids(checks.check_mail()) == ["portal.W003"]
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("studio-portal@example.com", []),
+        ("Studio Portal <studio-portal@example.com>", []),
+        ("studio-portal", ["portal.E021"]),
+        ("portal@example.com\nBcc: eve@example.com", ["portal.E021"]),
+    ],
+)
+def test_the_sender_of_mail(settings: Settings, sender: str, expected: list[str]) -> None:
+    settings.MAIL_IS_ON = True
+    settings.DEFAULT_FROM_EMAIL = sender
+    assert ids(checks.check_mail()) == expected
 
 
 def production(metadata: Path, **changes: str) -> dict[str, str]:
@@ -119,6 +142,7 @@ def production(metadata: Path, **changes: str) -> dict[str, str]:
         "TRUSTED_PROXY_COUNT": "1",
         "SAML_IDP_METADATA": str(metadata),
         "AWS_REGION": "eu-west-1",
+        "EMAIL_URL": "smtp+tls://portal:not-for-any-page@mail.example.com:587",
         "PYTHONWARNINGS": "error::DeprecationWarning:portal",
         **changes,
     }
@@ -153,3 +177,21 @@ def test_no_process_starts_with_a_broken_configuration(idp: Any, start: list[str
     assert "portal.E004: PORTAL_URL must begin with https://." in result.stderr
     assert "portal.E008" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_mail_settings_come_from_one_address_whose_password_no_setting_shows(idp: Any) -> None:
+    code = (
+        "from django.conf import settings as s; print(s.MAIL_IS_ON, s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_TLS,"
+        " s.EMAIL_HOST_USER, s.DEFAULT_FROM_EMAIL, hasattr(s, 'EMAIL_URL'))"
+    )
+    result = run(["manage.py", "shell", "-v", "0", "-c", code], production(idp.metadata_file))
+    assert result.stdout.split() == [
+        *("True", "mail.example.com", "587", "True", "portal", "studio-portal@portal.example.com", "False")
+    ], result.stderr
+
+
+def test_a_mail_address_that_cannot_be_read(idp: Any) -> None:
+    environment = production(idp.metadata_file, EMAIL_URL="gopher://portal:not-for-any-page@mail.example.com")
+    result = run(["manage.py", "check", "--deploy"], environment)
+    assert "portal.E020" in result.stderr
+    assert "not-for-any-page" not in result.stdout + result.stderr

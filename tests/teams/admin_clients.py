@@ -36,12 +36,22 @@ def errors(response: Any) -> dict[str, list[str]]:
 
 def tags(*rows: tuple[str, str], pks: tuple[int, ...] = (), **more: str) -> dict[str, str]:
     """Return what the browser sends for the tags of a team; `pks` are the ids of the rows that exist already."""
-    data = {"tags-TOTAL_FORMS": str(len(rows)), "tags-INITIAL_FORMS": str(len(pks))}
+    data = {"tags-TOTAL_FORMS": str(len(rows)), "tags-INITIAL_FORMS": str(len(pks)), **owners()}
     for index, (key, value) in enumerate(rows):
         data |= {f"tags-{index}-key": key, f"tags-{index}-value": value}
         if index < len(pks):
             data[f"tags-{index}-id"] = str(pks[index])
     return data | more
+
+
+def owners(*names: str, pks: tuple[int, ...] = ()) -> dict[str, str]:
+    """Return what the browser sends for the owners of a team; `pks` are the ids of the rows that exist already."""
+    data = {"owners-TOTAL_FORMS": str(len(names)), "owners-INITIAL_FORMS": str(len(pks))}
+    for index, name in enumerate(names):
+        data[f"owners-{index}-user"] = name
+        if index < len(pks):
+            data[f"owners-{index}-id"] = str(pks[index])
+    return data
 
 
 def events(**filters: Any) -> list[AuditEvent]:

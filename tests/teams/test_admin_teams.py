@@ -55,6 +55,7 @@ def filled(domain: Domain, **changes: str) -> dict[str, str]:
         "execution_role_arn": role_arn(domain, "science"),
         "session_duration": "28800",
         "url_lifetime": "60",
+        "grace_days": "14",
         "user_settings": "{}",
     }
     return {**data, **changes}
@@ -63,7 +64,7 @@ def filled(domain: Domain, **changes: str) -> dict[str, str]:
 def as_it_is(team: Team, **changes: str) -> dict[str, str]:
     """Return what the browser sends for a team whose form nobody touched."""
     plain = ("name", "saml_id", "description", "contact", "execution_role_arn", "session_duration", "url_lifetime")
-    data = {name: str(getattr(team, name)) for name in plain}
+    data = {name: str(getattr(team, name)) for name in (*plain, "grace_days")}
     settings = json.dumps(team.user_settings) if team.user_settings else ""
     return {**data, "is_active": "on", "domain": str(team.domain_id), "user_settings": settings, **changes}
 
