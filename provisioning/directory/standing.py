@@ -1,9 +1,12 @@
 """What somebody has to know about directories: what fails, what waits for a decision, what nobody understood."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from provisioning.models import DeadLetter, Directory, DirectorySync
@@ -24,11 +27,13 @@ class Trouble:
 
 
 def warnings(now: datetime | None = None) -> list[Trouble]:
-    """Return what is wrong with the active directories, the alarming things first; few queries."""
+    """Return what is wrong with directories, the alarming things first; one query."""
     now = now or timezone.now()
-    found = [*_held(), *_letters(now)]
-    for directory in Directory.objects.filter(is_active=True):
-        found.extend(_about(directory, now))
+    directories: list[Any] = list(Directory.objects.annotate(**_more(now)))
+    found = [*_held(directories), *_letters(sum(each.letters for each in directories))]
+    for directory in directories:
+        if directory.is_active:
+            found.extend(_about(directory, now))
     return sorted(found, key=lambda each: not each.alarming)
 
 
@@ -56,15 +61,27 @@ def _overdue(directory: Directory) -> timedelta:
     return 3 * timedelta(minutes=directory.sync_every)
 
 
-def _held() -> Iterator[Trouble]:
-    for sync in DirectorySync.objects.filter(state=DirectorySync.State.HELD).select_related("directory"):
-        number = sync.plan.get("people_losing", 0)
-        text = f"A synchronisation of “{sync.directory}” is held back: {number} people would lose access."
-        yield Trouble(text, "directorysync", sync.pk, alarming=True)
+def _more(now: datetime) -> dict[str, Any]:
+    """Return the columns of a directory's query that count its letters and find what it holds back, one at most."""
+    held = DirectorySync.objects.filter(directory=OuterRef("pk"), state=DirectorySync.State.HELD).order_by("-id")
+    letters = DeadLetter.objects.filter(directory=OuterRef("pk"), received_at__gt=now - LETTERS_OF).order_by()
+    number = letters.values("directory").annotate(number=Count("pk")).values("number")
+    return {
+        "held": Subquery(held.values("pk")[:1]),
+        "losing": Subquery(held.values("plan__people_losing")[:1]),
+        "letters": Coalesce(Subquery(number), 0),
+    }
 
 
-def _letters(now: datetime) -> Iterator[Trouble]:
-    number = DeadLetter.objects.filter(received_at__gt=now - LETTERS_OF).count()
+def _held(directories: Iterable[Any]) -> Iterator[Trouble]:
+    for directory in directories:
+        if directory.held is not None:
+            number = directory.losing or 0
+            text = f"A synchronisation of “{directory}” is held back: {number} people would lose access."
+            yield Trouble(text, "directorysync", directory.held, alarming=True)
+
+
+def _letters(number: int) -> Iterator[Trouble]:
     if number:
         what = "message of a directory's queue" if number == 1 else "messages of directories' queues"
         yield Trouble(f"{number} {what} could not be understood since yesterday.", "deadletter", None, alarming=False)
