@@ -21,8 +21,16 @@ from teams.models import AuditEvent, User
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Teams", "teams", ("teams.team", "teams.rolemapping")),
     ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
-    ("People", "people", ("teams.user", "teams.membership", "teams.grant", "teams.accessrequest", "teams.group")),
-    ("Sign-on", "sign-on", ("teams.identityprovider", "teams.scimclient", "teams.scimuser", "teams.scimgroup")),
+    ("People", "people", ("teams.user", "teams.membership", "teams.grant", "teams.accessrequest")),
+    ("Sign-on", "sign-on", ("teams.identityprovider",)),
+    (
+        "Directory",
+        "directory",
+        (
+            *("provisioning.directory", "provisioning.directorysync", "provisioning.dirtymark"),
+            *("provisioning.deadletter", "teams.scimclient", "teams.scimuser", "teams.scimgroup", "teams.group"),
+        ),
+    ),
     ("Provisioning", "provisioning", ("provisioning.profile",)),
     ("Log", "log", ("teams.auditevent",)),
 )

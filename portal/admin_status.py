@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Count, Max, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning.directory import standing as directories
 from provisioning.models import Profile
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
@@ -44,7 +46,24 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers, the worst first."""
+    """Return the warnings about identity providers and directories, the worst of each first."""
+    return [*_provider_notices(), *_directory_notices()]
+
+
+def _directory_notices() -> list[Notice]:
+    return [
+        Notice(
+            each.text,
+            reverse(f"admin:provisioning_{each.page}_change", args=[each.pk])
+            if each.pk
+            else reverse(f"admin:provisioning_{each.page}_changelist"),
+            each.alarming,
+        )
+        for each in directories.warnings()
+    ]
+
+
+def _provider_notices() -> list[Notice]:
     found = standing.notices()
     pages = {
         entity_id: reverse("admin:teams_identityprovider_change", args=[pk])
@@ -58,15 +77,24 @@ def notices() -> list[Notice]:
     ]
 
 
+def _teams_and_people() -> tuple[int, int]:
+    """Return the number of active teams and of people with access, with one query."""
+    live = Membership.objects.filter(access.live()).order_by().values(everything=Value(1))
+    people = live.annotate(number=Count("user", distinct=True)).values("number")
+    found = Team.objects.filter(is_active=True).aggregate(teams=Count("pk"), people=Max(Coalesce(Subquery(people), 0)))
+    # Without an active team nobody has access.
+    return found["teams"], found["people"] or 0
+
+
 def read() -> list[Figure]:
-    """Return the teams, the people with access, and the profiles of each state; three queries."""
+    """Return the teams, the people with access, and the profiles of each state; two queries."""
     profiles = reverse("admin:provisioning_profile_changelist")
-    people = Membership.objects.filter(access.live()).aggregate(number=Count("user", distinct=True))["number"]
+    teams, people = _teams_and_people()
     by_state = dict(Profile.objects.order_by().values_list("state").annotate(number=Count("pk")))
     return [
         Figure(
             "active teams",
-            Team.objects.filter(is_active=True).count(),
+            teams,
             f"{reverse('admin:teams_team_changelist')}?is_active__exact=1",
         ),
         Figure("people with access", people, reverse("admin:teams_membership_changelist")),

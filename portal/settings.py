@@ -239,6 +239,8 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"studio-porta
 # --- AWS ------------------------------------------------------------------------------------------------------------
 
 AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", default="")
+# AWS allows so many calls of each API of an identity store; all workers share them.
+IDENTITYSTORE_CALLS_PER_SECOND = env.float("IDENTITYSTORE_CALLS_PER_SECOND", default=20.0)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -259,6 +261,11 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "provisioning.tasks.sweep", "schedule": 10.0, "options": {"expires": 30}},
     "end_access": {"task": "provisioning.tasks.end_access", "schedule": 30.0, "options": {"expires": 25}},
     "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
+    "directories": {"task": "provisioning.tasks.sweep_directories", "schedule": 10.0, "options": {"expires": 30}},
+    "purge_directories": {
+        "task": "provisioning.tasks.purge_directories",
+        "schedule": crontab(hour="3", minute="47"),
+    },
     # Which providers are due is in their rows: hourly, and every five minutes after a failure.
     "refresh_identity_providers": {
         "task": "portal.tasks.refresh_identity_providers",

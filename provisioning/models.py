@@ -1,9 +1,15 @@
-"""Profile records: what the portal knows about the Studio user profile of each (user, team) pair."""
+"""Profile records: what the portal knows about the Studio user profile of each (user, team) pair; and directories."""
 
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from provisioning.directory_models import DeadLetter as DeadLetter
+from provisioning.directory_models import Directory as Directory
+from provisioning.directory_models import DirectoryPage as DirectoryPage
+from provisioning.directory_models import DirectoryPerson as DirectoryPerson
+from provisioning.directory_models import DirectorySync as DirectorySync
+from provisioning.directory_models import DirtyMark as DirtyMark
 from teams.models import Domain, Team, User
 
 

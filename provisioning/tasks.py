@@ -3,6 +3,8 @@
 from celery import shared_task
 
 from provisioning import ending, profiles, queue
+from provisioning.directory import marks, syncs, upkeep, working
+from provisioning.models import Directory, DirectorySync
 from provisioning.rows import State
 from teams import audit
 
@@ -11,6 +13,9 @@ NEAR = 30.0
 # How many due rows one sweep hands out, and for how long the hint is good: the next sweep gives another.
 SWEEP_LIMIT = 1000
 HINT_SECONDS = 20.0
+WORK_OFF = "provisioning.tasks.work_off_marks"
+# How long one task reads again what is dirty, before it makes room for others.
+WORK_SECONDS = 15.0
 
 
 @shared_task(name=queue.ENSURE)
@@ -55,3 +60,39 @@ def prepare_missing() -> None:
     """Make the rows that any live access still lacks; the sweep hands them out."""
     with audit.context(actor="system: prepare_missing"):
         profiles.prepare()
+
+
+@shared_task(name=syncs.SYNCHRONISE)
+def synchronise(sync_id: int) -> None:
+    """Make one step at a synchronisation, and ask for the next."""
+    with audit.context(actor="system: synchronise"):
+        following = syncs.step(sync_id)
+        if following.state == DirectorySync.State.READING and following.seconds is not None:
+            syncs.hint(sync_id, countdown=following.seconds)
+
+
+@shared_task(name="provisioning.tasks.sweep_directories")
+def sweep_directories() -> None:
+    """Begin the synchronisations that are due, and hand out steps and marks that nobody works on."""
+    with audit.context(actor="system: sweep_directories"):
+        syncs.start_due()
+        for directory in Directory.objects.filter(is_active=True):
+            upkeep.note_unread(directory)
+    for sync_id in syncs.due(SWEEP_LIMIT):
+        syncs.hint(sync_id, expires=HINT_SECONDS)
+    for directory_id in set(marks.due().order_by().values_list("directory", flat=True)):
+        queue.enqueue(WORK_OFF, directory_id, expires=HINT_SECONDS)
+
+
+@shared_task(name=WORK_OFF)
+def work_off_marks(directory_id: int) -> None:
+    """Read again what is dirty in a directory and what its consumer has left."""
+    with audit.context(actor="system: work_off_marks"):
+        if not working.work_off(directory_id, seconds=WORK_SECONDS):
+            queue.enqueue(WORK_OFF, directory_id, expires=HINT_SECONDS)
+
+
+@shared_task(name="provisioning.tasks.purge_directories")
+def purge_directories() -> None:
+    """Delete old synchronisations, marks and dead letters."""
+    upkeep.purge()

@@ -150,8 +150,6 @@ def write(scope: Scope) -> Counts:
         cursor.execute(sql.COMPARE_MEMBERS, said)
         cursor.execute(sql.WRITE_MEMBERS, said)
         _settle(cursor, said)
-        if scope.complete:
-            cursor.execute(sql.VANISHED, said)
         added, removed, people_added, losing = _one(cursor, sql.COUNTS, said)
     return Counts(added, removed, people_added, losing, created, deactivated, reactivated, unknown)
 
@@ -193,6 +191,13 @@ def lines(scope: Scope, limit: int) -> list[tuple[str, str, str, str]]:
     with connection.cursor() as cursor:
         cursor.execute(sql.LINES, {**scope.parameters(), "limit": limit})
         return cursor.fetchall()
+
+
+def forget_vanished(scope: Scope) -> None:
+    """Delete the groups that a complete statement does not name; after `lines`, which tell their names."""
+    if scope.complete:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.VANISHED, scope.parameters())
 
 
 def concerned() -> list[int]:

@@ -133,6 +133,7 @@ def _write(observation: SourceObservation, skipped: int, limit: RemovalLimit | N
         applied = replace(applied, held=held)
     if dry_run or applied.held or counts.added + counts.removed <= MAX_LINES:
         applied = replace(applied, lines=tuple(Line(*line) for line in bulk.lines(scope, MAX_LINES)))
+    bulk.forget_vanished(scope)
     return applied
 
 

@@ -1,9 +1,9 @@
 """Clients of AWS, made once and shared by all threads; the only module that imports boto3.
 
 A client costs milliseconds to make and a session tens of megabytes, so both are kept per process. A client is kept for
-each (role, Region, service, purpose). Two purposes have their own time limits: `launch`, where a person waits for one
-call, and `work`, where a row is tried again anyway. Nothing is retried inside botocore, because the verbs that create
-have no client token; `studio` retries the one call that is harmless.
+each (role, Region, service, purpose). Purposes have their own time limits: `launch`, where a person waits for one call,
+`work`, where a row is tried again anyway, and `poll`, where AWS itself waits for up to 20 seconds. Nothing is retried
+inside botocore, because the verbs that create have no client token; `studio` retries the one call that is harmless.
 
 An account with a role is reached through that role only: when it cannot be assumed the call fails, and no other
 credentials are ever used in its place.
@@ -25,7 +25,9 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 from provisioning.aws import errors
 from provisioning.aws.loader import loader
 
-Purpose = Literal["launch", "work"]
+Purpose = Literal["launch", "work", "poll"]
+# Seconds until a connection is made, and between two pieces of an answer.
+TIMEOUTS: dict[Purpose, tuple[int, int]] = {"launch": (2, 5), "work": (3, 10), "poll": (3, 30)}
 SESSION_NAME = "studio-portal"
 # Role chaining, which a portal that runs under a role does, caps a session at one hour.
 SESSION_SECONDS = 3600
@@ -82,7 +84,7 @@ def reset() -> None:
 
 
 def _make(account: Account, region: str, service: str, purpose: Purpose) -> BaseClient:
-    connect, read = (2, 5) if purpose == "launch" else (3, 10)
+    connect, read = TIMEOUTS[purpose]
     config = Config(
         connect_timeout=connect,
         read_timeout=read,

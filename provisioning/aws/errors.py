@@ -18,14 +18,26 @@ from teams import scrubbing
 
 
 class AwsError(Exception):
-    """A call that failed: `code` is AWS's or botocore's own word, `request_id` is empty when AWS never answered."""
+    """A call that failed: `code` is AWS's or botocore's own word, `request_id` is empty when AWS never answered.
 
-    def __init__(self, message: str, *, code: str = "", request_id: str = "", retry_after: float | None = None) -> None:
+    `resource` is the kind of thing that AWS did not find (`GROUP`, `USER`, `IDENTITY_STORE`), where it says so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        request_id: str = "",
+        retry_after: float | None = None,
+        resource: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).__name__
         self.request_id = request_id
         self.retry_after = retry_after
+        self.resource = resource
 
 
 class Transient(AwsError):
@@ -42,6 +54,10 @@ class ConnectionBroken(Transient):
 
 class Throttled(AwsError):
     """Too many calls; `retry_after` in seconds where AWS says so."""
+
+
+class Paced(Throttled):
+    """The portal's own limit: the call was not made, and may be in `retry_after` seconds."""
 
 
 class NotFound(AwsError):
@@ -65,19 +81,37 @@ class Invalid(AwsError):
 
 
 # Codes as AWS writes them, without the `Exception` that some of its services put behind.
-_NOT_FOUND = {"ResourceNotFound", "NotFound", "RecordNotFound"}
+_NOT_FOUND = {
+    *("ResourceNotFound", "NotFound", "RecordNotFound"),
+    # A queue, in its old form and in its new one.
+    *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"),
+}
 _IN_USE = {"ResourceInUse", "Conflict", "ResourceConflict", "ResourceAlreadyExists", "AlreadyExists"}
 _QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceeded"}
 _THROTTLED = {
     *("Throttling", "Throttled", "RequestThrottled", "LimitExceeded", "RequestLimitExceeded", "TooManyRequests"),
-    *("SlowDown", "PriorRequestNotComplete", "BandwidthLimitExceeded", "ProvisionedThroughputExceeded"),
+    *(
+        "SlowDown",
+        "OverLimit",
+        "KmsThrottled",
+        "PriorRequestNotComplete",
+        "BandwidthLimitExceeded",
+        "ProvisionedThroughputExceeded",
+    ),
 }
 _EXPIRED = {"ExpiredToken", "TokenRefreshRequired"}
 _UNKNOWN_IDENTITY = {
     *("UnrecognizedClient", "InvalidClientTokenId", "InvalidAccessKeyId", "InvalidSignature", "SignatureDoesNotMatch"),
     *("IncompleteSignature", "MissingAuthenticationToken"),
 }
-_DENIED = {"AccessDenied", "UnauthorizedOperation", "NotAuthorized", "OptInRequired", "RegionDisabled"}
+_DENIED = {
+    "AccessDenied",
+    "KmsAccessDenied",
+    "UnauthorizedOperation",
+    "NotAuthorized",
+    "OptInRequired",
+    "RegionDisabled",
+}
 _TRANSIENT = {
     *("RequestTimeout", "RequestExpired", "InternalFailure", "InternalError", "InternalServerError", "InternalServer"),
     "ServiceUnavailable",
@@ -132,6 +166,7 @@ def from_answer(error: boto.ClientError) -> AwsError:
         code=code,
         request_id=str(metadata.get("RequestId", "") or headers.get("x-amzn-requestid", "")),
         retry_after=_seconds(answer.get("RetryAfterSeconds") or headers.get("retry-after")),
+        resource=str(answer.get("ResourceType", "") or ""),
     )
 
 
