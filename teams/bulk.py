@@ -51,7 +51,7 @@ class Scope(NamedTuple):
         return {
             "source": self.source, "realm": self.realm, "complete": self.complete, "now": self.now,
             "except": self.except_people, "except_groups": self.except_groups, "actor": self.actor,
-            "request": self.request_id, "default": DEFAULT_REALM,
+            "request": self.request_id, "default": DEFAULT_REALM, "reason": "",
         }  # fmt: skip
 
 

@@ -4,6 +4,8 @@
 record.
 """
 
+from teams.evidence import LOG
+
 # The joins below are of hundreds of thousands of rows, and would go to the disk with the server's own setting.
 TABLES = """
     SET LOCAL work_mem = '64MB';
@@ -258,33 +260,9 @@ WRITE_EVIDENCE = """
     ), fresh AS (
         INSERT INTO teams_membership (user_id, team_id, source, group_id, mapping_id, since, valid_until)
         SELECT user_id, team_id, source, group_id, mapping_id, %(now)s, valid_until FROM changed WHERE change = 'added'
-    ), told AS (
-        SELECT c.*, kind.action, kind.reason, kind.place
-        FROM changed c
-        JOIN (VALUES ('removed', 'membership_removed', '', 1), ('expired', 'membership_removed', 'expired', 1),
-                     ('again', 'membership_removed', 'expired', 1), ('again', 'membership_added', '', 2),
-                     ('added', 'membership_added', '', 2)) AS kind (change, action, reason, place)
-          ON kind.change = c.change
     )
-    INSERT INTO teams_auditevent
-            (at, action, outcome, actor, target, team, request_id, aws_request_id, reason, data)
-    SELECT %(now)s, told.action, 'success', %(actor)s, u.username, t.slug, %(request)s, '', told.reason,
-           jsonb_build_object(
-               'source', told.source, 'group', coalesce(nullif(g.name, ''), g.external_id), 'mapping', told.mapping_id,
-               -- As `teams.role_names.EXPANDED` has it.
-               'role', replace(replace(replace(
-                   m.execution_role_arn, '{account}', account.account_id), '{team}', t.slug),
-                   '{group}', coalesce(nullif(g.name, ''), g.external_id)))
-           || CASE WHEN told.reason = 'expired' THEN jsonb_build_object('until', told.until) ELSE '{}'::jsonb END
-    FROM told
-    JOIN teams_user u ON u.id = told.user_id
-    JOIN teams_team t ON t.id = told.team_id
-    JOIN teams_domain domain ON domain.id = t.domain_id
-    JOIN teams_awsaccount account ON account.id = domain.account_id
-    JOIN teams_group g ON g.id = told.group_id
-    JOIN teams_rolemapping m ON m.id = told.mapping_id
-    ORDER BY told.place, told.user_id
-"""
+    {log}
+""".replace("{log}", LOG)
 
 LOSING = """
     SELECT user_id FROM changed WHERE change = 'removed'

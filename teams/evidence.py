@@ -95,6 +95,39 @@ _TOLD = """
     LEFT JOIN teams_rolemapping m ON m.id = changed.mapping_id
 """
 
+# The audit rows of the same set, for changes that may be too many to pass through this process; `reason` says why
+# evidence went that had not run out.
+LOG = """
+    INSERT INTO teams_auditevent
+        (at, action, outcome, actor, target, team, request_id, aws_request_id, reason, data)
+    SELECT %(now)s, told.action, 'success', %(actor)s, u.username, t.slug, %(request)s, '',
+           coalesce(told.reason, %(reason)s),
+           jsonb_build_object('source', told.source)
+           || CASE WHEN told.mapping_id IS NULL THEN '{}'::jsonb ELSE jsonb_build_object(
+               'group', coalesce(nullif(g.name, ''), g.external_id), 'mapping', told.mapping_id,
+               -- As `teams.role_names.EXPANDED` has it.
+               'role', replace(replace(replace(
+                   m.execution_role_arn, '{account}', account.account_id), '{team}', t.slug),
+                   '{group}', coalesce(nullif(g.name, ''), g.external_id)))
+              END
+           || CASE WHEN told.reason = 'expired' THEN jsonb_build_object('until', told.until) ELSE '{}'::jsonb END
+    FROM (
+        SELECT c.*, kind.action, kind.reason, kind.place
+        FROM changed c
+        JOIN (VALUES ('removed', 'membership_removed', NULL, 1), ('expired', 'membership_removed', 'expired', 1),
+                     ('again', 'membership_removed', 'expired', 1), ('again', 'membership_added', '', 2),
+                     ('added', 'membership_added', '', 2)) AS kind (change, action, reason, place)
+          ON kind.change = c.change
+    ) AS told
+    JOIN teams_user u ON u.id = told.user_id
+    JOIN teams_team t ON t.id = told.team_id
+    JOIN teams_domain domain ON domain.id = t.domain_id
+    JOIN teams_awsaccount account ON account.id = domain.account_id
+    LEFT JOIN teams_group g ON g.id = told.group_id
+    LEFT JOIN teams_rolemapping m ON m.id = told.mapping_id
+    ORDER BY told.user_id, told.team_id, told.place
+"""
+
 # Every parameter of a scope may be NULL, which means "any"; constants are folded before the plan is made.
 _SCOPE = """
     (%(user)s::bigint IS NULL OR gm.user_id = %(user)s::bigint)
@@ -102,7 +135,7 @@ _SCOPE = """
     AND (%(teams)s::bigint[] IS NULL OR m.team_id = ANY(%(teams)s::bigint[]))
 """
 
-_SETTLE = """
+_CHANGED = """
     WITH mapped AS (
         SELECT gm.user_id, m.team_id, g.source, g.id AS group_id, m.id AS mapping_id, gm.valid_until
         FROM teams_groupmembership gm
@@ -164,6 +197,10 @@ _SETTLE = """
         FROM compared LEFT JOIN standing USING (user_id, team_id)
         WHERE compared.change NOT IN ('kept', 'renewed')
     )
+"""
+
+_SETTLE = """
+    {changed}
     {told}
     UNION ALL
     SELECT 'unknown', NULL, said.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -171,35 +208,58 @@ _SETTLE = """
     WHERE NOT EXISTS (SELECT FROM teams_team WHERE saml_id = said.id)
     ORDER BY 3, 5
 """
-# Without comments and indents it is short enough for psycopg to remember how it is taken apart.
-_SETTLE = re.sub(r"\s+", " ", re.sub(r"--.*", "", _SETTLE.replace("{scope}", _SCOPE).replace("{told}", _TOLD)))
+
+_SETTLE_MANY = """
+    {changed}, logged AS ({log})
+    SELECT DISTINCT user_id FROM changed
+"""
+
+
+def _complete(sql: str) -> str:
+    """Fill in the parts; without comments and indents psycopg remembers how a statement is taken apart."""
+    for name, part in (("changed", _CHANGED), ("scope", _SCOPE), ("told", _TOLD), ("log", LOG)):
+        sql = sql.replace(f"{{{name}}}", part)
+    return re.sub(r"\s+", " ", re.sub(r"--.*", "", sql))
+
+
+_SETTLE, _SETTLE_MANY = _complete(_SETTLE), _complete(_SETTLE_MANY)
 
 
 def settle(
     *,
     now: datetime,
-    user_id: int | None = None,
-    team_ids: list[int] | None = None,
-    group_ids: list[int] | None = None,
+    user_id: int,
     source: str = "",
     saml_ids: list[str] | None = None,
     valid_until: datetime | None = None,
 ) -> Changes:
-    """Make memberships agree with group memberships and mappings: of one user, of these teams or groups, or all.
+    """Make the memberships of one user agree with group memberships and mappings, and return what came and went.
 
-    For one user, `source` may also name teams by `saml_ids`, until `valid_until`. Returns what came and went.
+    `source` may also name teams by `saml_ids`, until `valid_until`.
     """
-    rows = _rows(
-        _SETTLE,
-        {
-            "now": now, "user": user_id, "teams": team_ids, "groups": group_ids,
-            "source": source, "saml_ids": saml_ids or [], "until": valid_until,
-        },
-    )  # fmt: skip
+    said = {"user": user_id, "source": source, "saml_ids": saml_ids or [], "until": valid_until}
+    rows = _rows(_SETTLE, {"now": now, "teams": None, "groups": None, **said})
     return Changes(
         rows=tuple(Row(*row) for row in rows if row[0] != "unknown"),
         unknown=tuple(row[2] for row in rows if row[0] == "unknown"),
     )
+
+
+def settle_many(
+    *,
+    now: datetime,
+    actor: str,
+    request_id: str,
+    team_ids: list[int] | None = None,
+    group_ids: list[int] | None = None,
+) -> list[int]:
+    """Make the memberships of these teams, of these groups, or all, agree with group memberships and mappings.
+
+    The audit rows are written too. Returns the ids of everybody whose evidence came or went.
+    """
+    said: dict[str, Any] = {"user": None, "source": "", "saml_ids": [], "until": None, "reason": ""}
+    scope = {"now": now, "teams": team_ids, "groups": group_ids, "actor": actor, "request": request_id}
+    return [user_id for (user_id,) in _rows(_SETTLE_MANY, {**said, **scope})]
 
 
 _REMOVE = """

@@ -151,9 +151,7 @@ def _scope(
         complete=complete,
         except_groups=sorted(except_groups),
         except_people=sorted(except_people),
-        now=timezone.now(),
-        actor=audit.who()[:330],
-        request_id=audit.current().request_id[:64],
+        **_moment(),
     )
 
 
@@ -228,8 +226,8 @@ def remap(*, team_ids: Iterable[int] | None = None) -> None:
     teams = None if team_ids is None else sorted(set(team_ids))
     with transaction.atomic():
         hold()
-        found = evidence.settle(now=timezone.now(), team_ids=teams)
-        _tell(found, also=evidence.mapped_users(team_ids=teams))
+        changed = evidence.settle_many(**_moment(), team_ids=teams)
+        send_access_changed(user_ids={*changed, *evidence.mapped_users(team_ids=teams)})
 
 
 def drop_mapping(mapping: RoleMapping, *, by: str | None = None) -> None:
@@ -325,11 +323,15 @@ def _state_groups(observation: UserObservation, groups: dict[str, GroupRef], *, 
     }
     renamed = evidence.state_groups(said, rename=rename)
     if renamed:
-        _tell(evidence.settle(now=said["now"], group_ids=renamed))
+        send_access_changed(user_ids=evidence.settle_many(**_moment(), group_ids=renamed))
 
 
-def _tell(found: evidence.Changes, *, also: Iterable[int] = (), by: str | None = None, reason: str = "") -> None:
+def _moment() -> dict[str, Any]:
+    return {"now": timezone.now(), "actor": audit.who()[:330], "request_id": audit.current().request_id[:64]}
+
+
+def _tell(found: evidence.Changes, *, by: str | None = None, reason: str = "") -> None:
     """Write the audit rows of these changes and send the signal once they have committed."""
     if found.rows:
         audit.record_many([{"actor": by, **row} for row in found.audit_rows(reason)])
-    send_access_changed(user_ids={*found.user_ids, *also})
+    send_access_changed(user_ids=found.user_ids)
