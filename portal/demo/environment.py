@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from portal.demo.home import Home
 from portal.demo.leftovers import MARK
@@ -75,6 +76,8 @@ def product(home: Home, ports: Ports, *, database_url: str, redis_url: str) -> d
         "PORTAL_ADMIN_GROUPS": "portal-admins",
         "ADMIN_PASSWORD_LOGIN": "off",
         "SUPPORT_CONTACT": "platform-team@example.com",
+        "DEFAULT_FROM_EMAIL": "studio-portal@example.com",
+        "EMAIL_URL": f"filemail:///{quote(str(home.mail))}",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "AKIADEMO000000000000",

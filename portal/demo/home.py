@@ -41,6 +41,11 @@ class Home:
         return self.path / "postgres"
 
     @property
+    def mail(self) -> Path:
+        """The mail that the portal would have sent, a file for each."""
+        return self.path / "mail"
+
+    @property
     def processes(self) -> Path:
         """Which processes run, for the start after a kill."""
         return self.path / "processes.json"
@@ -48,6 +53,7 @@ class Home:
     def create(self) -> None:
         """Make the directories."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.mail.mkdir(exist_ok=True)
 
     def secret_key(self) -> str:
         """Return the SECRET_KEY of this demo, made on first use; only the owner may read the file."""

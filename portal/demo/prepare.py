@@ -1,6 +1,7 @@
 """`python -m portal.demo.prepare`: brings the demo's database up to date and, the first time, fills it."""
 
 import io
+import os
 from pathlib import Path
 
 import django
@@ -17,6 +18,11 @@ TEAMS = {
 }
 
 
+# A team that nobody is in by an assertion: the directory's group puts people in, and others may ask its owner.
+TEAM_3 = ("Team 3", "Vision: images and video.", "team-3-scientists")
+OWNER_OF_TEAM_3 = ("user2", "User 2", "user2@example.com")
+
+
 def main() -> None:
     """Apply what migrations there are, and load the demo's teams into a database that has none."""
     django.setup()
@@ -26,7 +32,7 @@ def main() -> None:
 
     if not Team.objects.exists():
         _load()
-        print(f"{len(TEAMS)} teams loaded")
+        print(f"{len(TEAMS) + 1} teams loaded")
 
 
 def _migrate() -> int:
@@ -49,9 +55,42 @@ def _load() -> None:
             team = Team.objects.get(saml_id=saml_id)
             team.name, team.description = name, description
             team.save(update_fields=["name", "description"])
-            mapping = RoleMapping.objects.create(group=group, team=team)
+            mapping = RoleMapping.objects.create(group=group, source="saml", team=team)
             audit.record(AuditEvent.Action.IMPORTED, target=f"role mapping: {mapping}", team=team.slug)
+        _load_directory()
         memberships.remap()
+
+
+def _load_directory() -> None:
+    """Make the directory, whose events come by a queue of the stand-in, and the team that it puts people in."""
+    from django.conf import settings
+
+    from portal.demo.aws.seed import ACCOUNT, EVENT_QUEUE, IDENTITY_STORE
+    from provisioning.models import Directory
+    from teams import audit, users
+    from teams.models import AuditEvent, AwsAccount, RoleMapping, Team, TeamOwner
+
+    name, description, group = TEAM_3
+    first = Team.objects.get(saml_id="Team1")
+    team = Team.objects.create(
+        slug="team3", saml_id="Team3", name=name, description=description, domain=first.domain,
+        execution_role_arn=first.execution_role_arn, is_requestable=True,
+    )  # fmt: skip
+    directory = Directory.objects.create(
+        name="Demo directory",
+        slug="demo",
+        identity_store_id=IDENTITY_STORE,
+        region=settings.AWS_REGION,
+        account=AwsAccount.objects.get(account_id=ACCOUNT),
+        subject_attribute=Directory.Subject.USER_NAME,
+        queue_url=f"{os.environ['AWS_ENDPOINT_URL_SQS']}/{ACCOUNT}/{EVENT_QUEUE}",
+    )
+    mapping = RoleMapping.objects.create(group=group, source=directory.source, team=team)
+    subject, full_name, email = OWNER_OF_TEAM_3
+    owner = users.provision(realm=directory.realm, subject=subject, name=full_name, email=email)
+    TeamOwner.objects.create(team=team, user=owner)
+    for target in (f"team: {team.slug}", f"directory: {directory.slug}", f"role mapping: {mapping}"):
+        audit.record(AuditEvent.Action.IMPORTED, target=target, team=team.slug)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,13 @@ class Supervisor:
             Command("worker", "Worker", _python(*celery, "worker", *alone, *level), product, logged(" ready.")),
             Command("beat", "Beat", _python(*celery, "beat", *level), product, logged("beat: Starting")),
             Command(
+                "directory-events",
+                "Directory events",
+                (sys.executable, "manage.py", "directoryevents", "--skip-checks"),
+                product,
+                logged("Listening"),
+            ),
+            Command(
                 "web",
                 "Web server",
                 _python("gunicorn", *gunicorn, *limits, *access, "portal.wsgi"),
@@ -206,6 +213,7 @@ Studio Portal is up, {seconds:.1f} seconds after its start. It answers to this c
     Ada Admin          portal admin, in no team
 
   Logs                 {self.home.logs}
+  Mail                 {self.home.mail}
   Stop                 Ctrl-C; the data stay
   Forget the data      make demo-reset
 """

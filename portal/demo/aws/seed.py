@@ -17,15 +17,16 @@ OTHER_EXTERNAL_ID = "studio-portal-demo"
 
 IDENTITY_STORE = "d-9067012345"
 EVENT_QUEUE = "studio-portal-directory"
-GROUPS = ("team-1-scientists", "team-2-scientists", "portal-admins")
+# Nobody's assertion names the last one: only the directory knows who is in it.
+GROUPS = ("team-1-scientists", "team-2-scientists", "portal-admins", "team-3-scientists")
 # The first three are those whom the demo's identity provider signs on; the others are in the directory only.
 PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "user1": ("User 1", ("team-1-scientists", "team-2-scientists")),
     "user2": ("User 2", ("team-2-scientists",)),
     "ada": ("Ada Admin", ("portal-admins",)),
     "user3": ("User 3", ("team-1-scientists",)),
-    "user4": ("User 4", ()),
-    "user5": ("User 5", ()),
+    "user4": ("User 4", ("team-3-scientists",)),
+    "user5": ("User 5", ("team-3-scientists",)),
     "user6": ("User 6", ()),
 }
 

@@ -1,5 +1,6 @@
 """`manage.py directoryevents`: read the queues with the events of all directories, or of one, until told to stop."""
 
+import logging
 import signal
 import threading
 import time
@@ -12,6 +13,8 @@ from django.db import connection
 
 from provisioning.directory.consumer import Consumer
 from provisioning.models import Directory
+
+logger = logging.getLogger(__name__)
 
 # How soon a directory that was added or changed in the admin is noticed.
 LOOK_EVERY = 5.0
@@ -46,6 +49,7 @@ class Consumers:
 
     def run(self) -> None:
         """Start what is missing every few seconds, until told to stop; then let those at work come to an end."""
+        logger.info("Listening to the queues of %s.", self.slug or "all directories")
         while not self.stop.is_set():
             self.start_missing()
             self.stop.wait(LOOK_EVERY)
