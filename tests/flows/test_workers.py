@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
-from portal.demo.services import start_redis
+from portal.demo.services import die_with_parent, start_redis
 from provisioning.models import Profile
 from teams.models import AuditEvent
 from tests.factories import make_account, make_domain, make_team
@@ -60,6 +60,8 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run that is ended outright leaves nothing behind either.
+                preexec_fn=die_with_parent(),
             )
         self._running.append(process)
         return process

@@ -60,7 +60,7 @@ def _start_worker(
 
 
 def empty_redis() -> None:
-    redis.Redis.from_url(settings.REDIS_URL).flushall()
+    redis.Redis.from_url(settings.REDIS_URL).flushdb()
 
 
 def test_a_killed_worker_and_an_emptied_redis_lose_nothing(
