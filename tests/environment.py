@@ -43,6 +43,8 @@ def _start_postgres() -> None:
     # The tests' data need not survive a power cut. A test of many threads leaves its connections in Django's pool.
     settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "400"}
     postgres = start_postgres(_HOME, settings)
+    # The library's own exit handler would make the directory again.
+    _cleanups.append(lambda: atexit.unregister(postgres.server._cleanup))
     _cleanups.append(postgres.stop)
     os.environ["DATABASE_URL"] = postgres.url
 
