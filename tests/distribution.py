@@ -12,7 +12,12 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 FEWEST, MOST = 2, 8
 # The first two start the whole product once for all their tests; all of them take long, mostly waiting.
-TOGETHER = ("tests/browser/", "tests/flows/test_demo.py", "tests/flows/test_workers.py")
+TOGETHER = (
+    "tests/browser/",
+    "tests/flows/test_demo.py",
+    "tests/flows/test_workers.py",
+    "tests/provisioning/test_worker_process.py",
+)
 # So many tests of any other file go to a worker at a time.
 PIECE = 25
 
