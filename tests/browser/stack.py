@@ -17,8 +17,8 @@ from portal.demo.services import die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = "Studio Portal is up"
-START_SECONDS = 90
-STOP_SECONDS = 30
+START_SECONDS = 180
+STOP_SECONDS = 60
 # Settings of the tests' own services.
 FOREIGN = ("AWS_", "SAML_", "PORTAL_", "DEMO_", "DATABASE_", "REDIS_", "DJANGO_", "SECRET_", "ALLOWED_", "STATIC_")
 

@@ -24,7 +24,7 @@ from tests.fixtures import IdentityProvider
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 60
+DEADLINE = 180
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -20,7 +20,7 @@ from provisioning.models import Profile
 from tests.provisioning.conftest import World
 
 State = Profile.State
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
