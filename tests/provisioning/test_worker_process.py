@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import redis
+from celery import current_app
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -80,6 +81,8 @@ def test_a_killed_worker_and_an_emptied_redis_lose_nothing(
     # In production the claim runs out by itself, and beat sends the sweep.
     world.change(claimed_until=timezone.now())
     start_worker()
+    # A hint of the sweep's is good for seconds only, and here no beat repeats it.
+    wait_for(lambda: current_app.control.ping(timeout=1.0))
     tasks.sweep()
     wait_for(lambda: world.profile.state == State.READY)
     assert world.profile.managed
