@@ -73,7 +73,9 @@ class Stack:
         self._process.wait()
 
     def behave(self, **personality: Any) -> None:
-        """Change how the AWS stand-in behaves; what is not named stays."""
+        """Change how the AWS stand-in behaves; what is not named stays. Raises AssertionError when the demo has ended."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"the demo stopped:\n{self._said()}"
         body = json.dumps(personality).encode()
         request = urllib.request.Request(
             f"{self.aws}/_personality", data=body, headers={"Content-Type": "application/json"}, method="POST"
