@@ -73,7 +73,7 @@ class Stack:
         self._process.wait()
 
     def behave(self, **personality: Any) -> None:
-        """Change how the AWS stand-in behaves; what is not named stays. Raises AssertionError when the demo has ended."""
+        """Change how the AWS stand-in behaves; what is not named stays. Raises AssertionError without a demo."""
         assert self._process is not None
         assert self._process.poll() is None, f"the demo stopped:\n{self._said()}"
         body = json.dumps(personality).encode()
