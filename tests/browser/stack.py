@@ -13,12 +13,12 @@ from typing import Any
 import boto3
 import psutil
 
-from portal.demo.services import free_port
+from portal.demo.services import die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = "Studio Portal is up"
-START_SECONDS = 90
-STOP_SECONDS = 30
+START_SECONDS = 180
+STOP_SECONDS = 60
 # Settings of the tests' own services.
 FOREIGN = ("AWS_", "SAML_", "PORTAL_", "DEMO_", "DATABASE_", "REDIS_", "DJANGO_", "SECRET_", "ALLOWED_", "STATIC_")
 
@@ -46,6 +46,8 @@ class Stack:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run that is ended outright leaves nothing behind either.
+                preexec_fn=die_with_parent(),
             )
         deadline = time.monotonic() + START_SECONDS
         while UP not in self._said():
@@ -71,7 +73,9 @@ class Stack:
         self._process.wait()
 
     def behave(self, **personality: Any) -> None:
-        """Change how the AWS stand-in behaves; what is not named stays."""
+        """Change how the AWS stand-in behaves; what is not named stays. Raises AssertionError without a demo."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"the demo stopped:\n{self._said()}"
         body = json.dumps(personality).encode()
         request = urllib.request.Request(
             f"{self.aws}/_personality", data=body, headers={"Content-Type": "application/json"}, method="POST"

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from portal.demo.home import Home
-from portal.demo.services import free_port
+from portal.demo.services import die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 120
@@ -48,7 +48,13 @@ class Demo:
         """Start and wait until it says that it is up; return what it printed."""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                self.command(), cwd=ROOT, env=self.environment(), stdout=output, stderr=subprocess.STDOUT
+                self.command(),
+                cwd=ROOT,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A test run that is ended outright leaves nothing behind either.
+                preexec_fn=die_with_parent(),
             )
         self.wait_for(lambda: UP in self.text() or self.process is None or self.process.poll() is not None)
         assert UP in self.text(), self.text()

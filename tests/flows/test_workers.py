@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 
-from portal.demo.services import start_redis
+from portal.demo.services import die_with_parent, start_redis
 from provisioning.models import Profile
 from teams.models import AuditEvent
 from tests.factories import make_account, make_domain, make_team
@@ -24,7 +24,7 @@ from tests.fixtures import IdentityProvider
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 60
+DEADLINE = 180
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -60,6 +60,8 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run that is ended outright leaves nothing behind either.
+                preexec_fn=die_with_parent(),
             )
         self._running.append(process)
         return process

@@ -118,11 +118,15 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def until_waiting(number: int) -> None:
-    """Return as soon as so many connections wait for a lock."""
+    """Return as soon as so many connections to this test's database wait for a lock."""
+    waiting = (
+        "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+        "WHERE NOT granted AND datname = current_database()"
+    )
     deadline = time.monotonic() + SECONDS
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
-            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+            cursor.execute(waiting)
             if cursor.fetchone()[0] >= number:
                 return
     pytest.fail(f"There were never {number} connections waiting for a lock.")

