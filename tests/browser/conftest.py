@@ -1,6 +1,8 @@
 """One demo stack and one browser for all browser tests; a fresh context, watched, for each."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,14 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """Start the whole product."""
-    stack = Stack(tmp_path_factory.mktemp("demo"))
+    # Not below pytest's own directory, which another run of pytest closes to PostgreSQL's user.
+    directory = Path(tempfile.mkdtemp(prefix="studio-portal-demo-"))
+    stack = Stack(directory)
     try:
         stack.start()
         yield stack
     finally:
         stack.stop()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="package")

@@ -4,11 +4,13 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -99,17 +101,20 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def demo() -> Iterator[Demo]:
     """Offer a demo that has run before: its first start is behind it."""
-    demo = Demo(tmp_path_factory.mktemp("demo"))
+    # Not below pytest's own directory, which another run of pytest closes to PostgreSQL's user.
+    directory = Path(tempfile.mkdtemp(prefix="studio-portal-demo-"))
+    demo = Demo(directory)
     try:
         first = demo.start()
-        assert "migrations applied, 2 teams loaded" in first
+        assert "migrations applied, 3 teams loaded" in first
         assert demo.signal(signal.SIGINT) == 0
         assert demo.family() == []
         yield demo
     finally:
         demo.clear()
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def seconds(text: str) -> float:

@@ -16,7 +16,7 @@ from tests.portal.demo_aws.conftest import connect, refusal
 STORE = {"IdentityStoreId": IDENTITY_STORE}
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NOBODY = "00000000-0000-0000-0000-000000000000"
-USER1, TEAM1, TEAM2, ADMINS = (directory_id(name) for name in ("user1", *GROUPS))
+USER1, TEAM1, TEAM2, ADMINS, TEAM3 = (directory_id(name) for name in ("user1", *GROUPS))
 
 
 def by(path: str, value: Any) -> dict[str, Any]:
