@@ -230,6 +230,8 @@ class DirtyMark(models.Model):
     due_at = models.DateTimeField(default=timezone.now)
     # When the reading began whose outcome was applied: what a synchronisation read before that is older.
     read_at = models.DateTimeField(null=True, blank=True)
+    # False: no mapping named the group when it was read, and nobody asked for its members.
+    has_members = models.BooleanField("members were read", default=True, db_default=True, editable=False)
     attempts = models.PositiveIntegerField(default=0)
     error = models.CharField("last error", max_length=500, blank=True)
     claim = models.UUIDField(null=True, blank=True)

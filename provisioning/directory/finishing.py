@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from provisioning.directory import marks
 from provisioning.directory.reading import write
-from provisioning.directory.stores import limit_of, lock, remember, subjects_of
+from provisioning.directory.stores import forget_unlisted, limit_of, lock, remember, subjects_of
 from provisioning.models import Directory, DirectoryPage, DirectorySync, DirtyMark
 from teams import audit, memberships
 from teams.memberships import GroupRef, Member, Person, RemovalLimit, SourceApplied, SourceObservation
@@ -160,11 +160,16 @@ def _groups(sync: DirectorySync) -> Iterator[list[Any]]:
 
 
 def _people(directory: Directory, sync: DirectorySync) -> Iterator[list[Any]]:
-    """Yield subject, name, mail address and whether they are enabled; nobody whose subject is unknown or shared."""
+    """Yield subject, name, mail address and whether they are enabled; nobody whose subject is unknown or shared.
+
+    Nobody, either, who was read again since: their subject may be another one by now.
+    """
+    newer = _read_again(sync, DirtyMark.Kind.USER).keys()
+    forget_unlisted(sync, but=newer)
     for page in _pages(sync, Kind.USERS):
-        remember(directory, {user_id: subject for user_id, subject, *_ in page.rows if subject})
+        remember(directory, {row[0]: row[1] for row in page.rows if row[1] and row[0] not in newer})
     for page in _pages(sync, Kind.USERS):
-        known = subjects_of(directory, [row[0] for row in page.rows if row[1]])
+        known = subjects_of(directory, [row[0] for row in page.rows if row[1] and row[0] not in newer])
         for user_id, _subject, *rest in page.rows:
             if known.get(user_id):
                 yield [known[user_id], *rest]

@@ -74,7 +74,8 @@ class Reading:
         except errors.NotFound as error:
             if not self.store.is_gone(error, "GROUP"):
                 raise
-            # It was there a moment ago, and has no members any more.
+            # It was there a moment ago, and has no members any more, whatever its first pages said.
+            DirectoryPage.objects.filter(sync=self.sync, kind=Kind.MEMBERS, group=group_id).update(rows=[])
             page = Page((), "")
         self._keep(Kind.MEMBERS, asked_at, [[row.membership_id, row.user_id] for row in page.rows], page, group_id)
 
