@@ -28,9 +28,9 @@ def note_unread(directory: Directory) -> int:
         return 0
     named = RoleMapping.objects.filter(source__in=("", directory.source)).order_by().values("group")
     groups = Group.objects.filter(source=directory.source)
-    names = dict(
-        (groups.filter(external_id__in=named) | groups.filter(name__in=named)).values_list("external_id", "name")
-    )
+    # Two questions, of which each has an index.
+    found = [groups.filter(external_id__in=named), groups.filter(name__in=named)]
+    names = dict(row for rows in found for row in rows.order_by().values_list("external_id", "name"))
     named_ids = mapped(directory.source, names)
     dirty = DirtyMark.objects.filter(directory=directory, kind=DirtyMark.Kind.GROUP, external_id__in=named_ids)
     again = dirty.filter(read_at__gte=last.started_at).order_by("read_at").values_list("external_id", "has_members")
