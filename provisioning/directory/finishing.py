@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
+from provisioning.database import clock
 from provisioning.directory import marks
 from provisioning.directory.reading import write
 from provisioning.directory.stores import forget_unlisted, limit_of, lock, remember, subjects_of
@@ -99,7 +100,7 @@ def _decide(sync_id: int, by: str) -> tuple[Directory, DirectorySync]:
 
 def _applied(directory: Directory, sync: DirectorySync, applied: SourceApplied) -> None:
     """Note that a synchronisation took effect."""
-    now = timezone.now()
+    now = clock()
     _overtake(directory, sync)
     _close(sync, State.APPLIED, applied)
     Directory.objects.filter(pk=directory.pk).update(last_success_at=now, failing_since=None, last_error="")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
 from provisioning.aws import errors
 from provisioning.aws.identity import IdentityStore, MembershipRow, UserRow, every
+from provisioning.database import clock
 from provisioning.directory import marks, syncs
 from provisioning.directory.marks import Claimed
 from provisioning.directory.persons import UserRead, groups_read_since, person_of, state_user
@@ -65,7 +65,7 @@ class GroupRead:
 
 
 def _read_group(claimed: Claimed) -> GroupRead:
-    directory, group_id, began = claimed.directory, claimed.mark.external_id, timezone.now()
+    directory, group_id, began = claimed.directory, claimed.mark.external_id, clock()
     store = store_of(directory)
     try:
         name = store.describe_group(group_id).name
@@ -182,7 +182,7 @@ def _people_read_since(directory: Directory, found: GroupRead) -> dict[str, str]
 
 
 def _read_user(claimed: Claimed) -> UserRead:
-    user_id, began = claimed.mark.external_id, timezone.now()
+    user_id, began = claimed.mark.external_id, clock()
     store = store_of(claimed.directory)
     try:
         user = store.describe_user(user_id)
@@ -243,7 +243,7 @@ def _synchronise(claimed: Claimed) -> None:
         return
     if last is None or last.started_at < noted_at:
         early = directory.syncs.filter(dry_run=False, trigger=Trigger.EVENTS).order_by("-id").first()
-        wait = (early.started_at + EARLY_EVERY - timezone.now()).total_seconds() if early else 0.0
+        wait = (early.started_at + EARLY_EVERY - clock()).total_seconds() if early else 0.0
         if wait > 0:
             claimed.later(wait)
             return
