@@ -20,6 +20,8 @@ queue_validator = RegexValidator(
 class Directory(models.Model):
     """An identity store of IAM Identity Center whose groups the portal reads."""
 
+    SOURCE = "identity-center:"
+
     class Subject(models.TextChoices):
         USER_ID = "userId", "user id"
         USER_NAME = "userName", "user name"
@@ -81,7 +83,9 @@ class Directory(models.Model):
     )
     limit_number = models.PositiveIntegerField("removal limit in people", default=50)
     is_active = models.BooleanField(
-        "active", default=True, help_text="An inactive directory is not read; what it said last stays in force."
+        "active",
+        default=True,
+        help_text="An inactive directory is not read; what it said last stays in force until it is deleted.",
     )
     last_success_at = models.DateTimeField("last synchronised", null=True, blank=True, editable=False)
     failing_since = models.DateTimeField(null=True, blank=True, editable=False)
@@ -97,6 +101,13 @@ class Directory(models.Model):
         ordering = ("name", "pk")
         constraints = (
             models.UniqueConstraint(fields=("identity_store_id", "region"), name="directory_identity_store"),
+            # Whoever takes a message out of a queue ignores what is about other stores, and deletes it.
+            models.UniqueConstraint(
+                fields=("queue_url",),
+                condition=~models.Q(queue_url=""),
+                name="directory_queue",
+                violation_error_message="Another directory reads this queue; each needs one of its own.",
+            ),
         )
 
     def __str__(self) -> str:
@@ -105,7 +116,7 @@ class Directory(models.Model):
     @property
     def source(self) -> str:
         """The name under which this directory states groups."""
-        return f"identity-center:{self.slug}"
+        return f"{self.SOURCE}{self.slug}"
 
 
 class DirectorySync(models.Model):
@@ -230,6 +241,8 @@ class DirtyMark(models.Model):
     due_at = models.DateTimeField(default=timezone.now)
     # When the reading began whose outcome was applied: what a synchronisation read before that is older.
     read_at = models.DateTimeField(null=True, blank=True)
+    # False: no mapping named the group when it was read, and nobody asked for its members.
+    has_members = models.BooleanField("members were read", default=True, db_default=True, editable=False)
     attempts = models.PositiveIntegerField(default=0)
     error = models.CharField("last error", max_length=500, blank=True)
     claim = models.UUIDField(null=True, blank=True)

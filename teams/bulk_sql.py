@@ -1,7 +1,7 @@
 """The statements of `teams.bulk`, in the order in which they run.
 
-`said_…` holds what was said, `touched` the users whose access may change, `changed…` what differs from what is on
-record.
+`said_…` holds what was said, `touched` the users whose access may change and whether they were just deactivated,
+`changed…` what differs from what is on record.
 """
 
 from teams.evidence import LOG
@@ -14,30 +14,36 @@ TABLES = """
     CREATE TEMPORARY TABLE said_group (no integer, external_id text, name text) ON COMMIT DROP;
     CREATE TEMPORARY TABLE said_person (no integer, subject text, name text, email text, active boolean) ON COMMIT DROP;
     CREATE TEMPORARY TABLE said_member (group_no integer, person_no integer, external_id text) ON COMMIT DROP;
-    CREATE TEMPORARY TABLE touched (user_id bigint) ON COMMIT DROP;
+    CREATE TEMPORARY TABLE touched (user_id bigint, deactivated boolean DEFAULT false) ON COMMIT DROP;
 """
 
 ANALYZE = "ANALYZE said_group, said_person, said_member"
 
+# Of a group about which something newer is known the name is older, too.
 GROUPS = """
     WITH renamed AS (
         UPDATE teams_group g SET name = said.name FROM said_group said
         WHERE g.source = %(source)s AND g.external_id = said.external_id AND said.name <> '' AND g.name <> said.name
+          AND NOT g.external_id = ANY(%(except_groups)s::text[])
         RETURNING g.id
     ), fresh AS (
         INSERT INTO teams_group (source, external_id, name)
         SELECT %(source)s, said.external_id, said.name FROM said_group said
         WHERE NOT EXISTS (SELECT FROM teams_group g WHERE g.source = %(source)s AND g.external_id = said.external_id)
+          AND NOT said.external_id = ANY(%(except_groups)s::text[])
         ORDER BY said.external_id
         ON CONFLICT DO NOTHING
     )
-    INSERT INTO touched SELECT gm.user_id FROM teams_groupmembership gm JOIN renamed ON renamed.id = gm.group_id
+    INSERT INTO touched (user_id)
+    SELECT gm.user_id FROM teams_groupmembership gm JOIN renamed ON renamed.id = gm.group_id
 """
 
-# Numbers and keys of people and groups: the many joins below are of these.
+# Numbers and keys of people and groups: the many joins below are of these. Who is known by the source and no longer
+# described is gone, whatever groups still name them.
 KNOWN = """
     CREATE TEMPORARY TABLE known_person ON COMMIT DROP AS
-    SELECT said.no, u.id AS user_id, said.subject = ANY(%(except)s::text[]) AS is_excepted
+    SELECT said.no, u.id AS user_id, said.subject = ANY(%(except)s::text[]) AS is_excepted,
+           %(complete)s AND said.active IS NULL AND u.known_by = %(source)s AS is_gone
     FROM said_person said
     JOIN teams_user u ON u.realm = %(realm)s AND u.subject = said.subject;
     CREATE TEMPORARY TABLE known_group ON COMMIT DROP AS
@@ -50,7 +56,7 @@ KNOWN = """
 CREATE = """
     WITH wanted AS (
         SELECT said.* FROM said_person said
-        WHERE said.active
+        WHERE said.active AND NOT said.subject = ANY(%(except)s::text[])
           AND NOT EXISTS (SELECT FROM known_person k WHERE k.no = said.no)
           AND EXISTS (SELECT FROM said_member m WHERE m.person_no = said.no)
     ), fresh AS (
@@ -72,8 +78,8 @@ CREATE = """
                jsonb_build_object('source', %(source)s::text)
         FROM fresh
     ), noted AS (
-        INSERT INTO known_person (no, user_id, is_excepted)
-        SELECT wanted.no, fresh.id, wanted.subject = ANY(%(except)s::text[]) FROM fresh JOIN wanted USING (subject)
+        INSERT INTO known_person (no, user_id, is_excepted, is_gone)
+        SELECT wanted.no, fresh.id, false, false FROM fresh JOIN wanted USING (subject)
     )
     SELECT count(*) FROM fresh
 """
@@ -84,14 +90,14 @@ PEOPLE = """
         SELECT u.id, u.username, coalesce(nullif(said.name, ''), u.name) AS name,
                coalesce(nullif(said.email, ''), u.email) AS email,
                -- Who vanished is judged like who is switched off there.
-               coalesce(said.active, false) AS active, said.no IS NOT NULL AS named,
+               coalesce(said.active, false) AS active, said.active IS NOT NULL AS named,
                u.is_active, u.deactivated_by
         FROM teams_user u
         LEFT JOIN said_person said ON said.subject = u.subject
         WHERE u.realm = %(realm)s
           AND (said.active IS NOT NULL OR (%(complete)s AND u.known_by = %(source)s))
           AND NOT u.subject = ANY(%(except)s::text[])
-          AND ((said.no IS NULL AND u.is_active)
+          AND ((said.active IS NULL AND u.is_active)
                OR (said.name <> '' AND u.name <> said.name) OR (said.email <> '' AND u.email <> said.email)
                OR u.known_by <> %(source)s OR (u.is_active AND NOT said.active)
                OR (said.active AND NOT u.is_active AND u.deactivated_by = %(source)s))
@@ -120,7 +126,7 @@ PEOPLE = """
                jsonb_build_object('source', %(source)s::text)
         FROM changed WHERE action IS NOT NULL
     ), noted AS (
-        INSERT INTO touched SELECT id FROM changed WHERE action IS NOT NULL
+        INSERT INTO touched SELECT id, action = 'user_deactivated' FROM changed WHERE action IS NOT NULL
     )
     SELECT count(*) FILTER (WHERE action = 'user_deactivated'), count(*) FILTER (WHERE action = 'user_reactivated')
     FROM changed
@@ -140,7 +146,7 @@ COMPARE_MEMBERS = """
         SELECT p.user_id, g.group_id, m.external_id
         FROM said_member m
         JOIN known_group g ON g.no = m.group_no
-        JOIN known_person p ON p.no = m.person_no AND NOT p.is_excepted
+        JOIN known_person p ON p.no = m.person_no AND NOT p.is_excepted AND NOT p.is_gone
     ), have AS (
         SELECT gm.id, gm.user_id, gm.group_id, gm.external_id, gm.valid_until
         FROM teams_groupmembership gm
@@ -175,7 +181,7 @@ WRITE_MEMBERS = """
         INSERT INTO teams_groupmembership (user_id, group_id, since, valid_until, external_id)
         SELECT user_id, group_id, %(now)s, NULL, external_id FROM changed_member WHERE change = 'added'
     )
-    INSERT INTO touched SELECT DISTINCT user_id FROM changed_member
+    INSERT INTO touched (user_id) SELECT DISTINCT user_id FROM changed_member
 """
 
 CHANGE_MEMBERS = """
@@ -189,7 +195,7 @@ CHANGE_MEMBERS = """
         SELECT u.id, place.id, %(now)s, NULL, '' FROM place, teams_user u WHERE u.id = ANY(%(joined)s::bigint[])
         ON CONFLICT (user_id, group_id) DO UPDATE SET valid_until = NULL
     )
-    INSERT INTO touched SELECT unnest(%(joined)s::bigint[] || %(left)s::bigint[])
+    INSERT INTO touched (user_id) SELECT unnest(%(joined)s::bigint[] || %(left)s::bigint[])
 """
 
 EMPTY = """
@@ -198,7 +204,7 @@ EMPTY = """
         WHERE g.id = gm.group_id AND g.source = %(source)s AND g.external_id = %(group)s
         RETURNING gm.user_id
     )
-    INSERT INTO touched SELECT user_id FROM gone
+    INSERT INTO touched (user_id) SELECT user_id FROM gone
 """
 
 # Wanted evidence of this source, for whoever is touched; evidence of others only where it has run out.
@@ -267,8 +273,7 @@ WRITE_EVIDENCE = """
 LOSING = """
     SELECT user_id FROM changed WHERE change = 'removed'
     UNION
-    SELECT u.id FROM touched JOIN teams_user u ON u.id = touched.user_id
-    WHERE NOT u.is_active AND u.deactivated_by = %(source)s
+    SELECT user_id FROM touched WHERE deactivated
 """
 
 COUNTS = """
@@ -298,7 +303,7 @@ LINES = """
     UNION ALL
     SELECT DISTINCT 'deactivated', u.username, '', ''
     FROM touched JOIN teams_user u ON u.id = touched.user_id
-    WHERE NOT u.is_active AND u.deactivated_by = %(source)s
+    WHERE touched.deactivated
     ORDER BY 1 DESC, 2, 3, 4
     LIMIT %(limit)s
 """

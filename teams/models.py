@@ -291,6 +291,8 @@ class Group(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("source", "external_id"), name="group_identity"),)
+        # Role mappings name groups by their names, too, and a directory may have a hundred thousand.
+        indexes = (models.Index(fields=("source", "name"), name="group_name"),)
         ordering = ("source", "name", "external_id")
 
     def __str__(self) -> str:

@@ -67,8 +67,9 @@ class SourceObservation:
     """What a source said about many people at once. The iterables are read once, and may be longer than memory.
 
     Complete: `groups`, `members` and `people` are all that the source knows. Groups that are not named have no members,
-    people whom it knew and does not name are deactivated. Not complete: a full statement about the members of exactly
-    the named groups, and about the named people. People are created when they are active and a member of something.
+    people whom it knew and does not describe any more are deactivated, and members of nothing. Not complete: a full
+    statement about the members of exactly the named groups, and about the named people. People are created when they
+    are active and a member of something.
     `except_groups` and `except_people` are left as they are, because something newer is known about them.
     """
 

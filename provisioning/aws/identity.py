@@ -47,7 +47,7 @@ class UserRow:
 
 @dataclass(frozen=True)
 class MembershipRow:
-    """That a user is in a group."""
+    """That a user is in a group; an empty `user_id` says that the member is no user."""
 
     membership_id: str
     group_id: str
@@ -123,7 +123,7 @@ class IdentityStore:
         An answer that does not say is believed only while the store itself still answers; raises like any verb.
         """
         if error.resource:
-            return error.resource == kind
+            return error.resource.upper() == kind
         self._call("list_groups", MaxResults=1)
         return True
 
@@ -179,7 +179,7 @@ def token_digest(token: str) -> str:
 
 
 def _group(answer: Mapping[str, Any]) -> GroupRow:
-    return GroupRow(_id(answer["GroupId"]), _text(answer.get("DisplayName")))
+    return GroupRow(_own_id(answer, "GroupId"), _text(answer.get("DisplayName")))
 
 
 def _membership(answer: Mapping[str, Any]) -> MembershipRow:
@@ -196,18 +196,26 @@ def _user(answer: Mapping[str, Any]) -> UserRow:
     name = answer.get("DisplayName") or parts.get("Formatted") or ""
     name = name or f"{parts.get('GivenName') or ''} {parts.get('FamilyName') or ''}".strip()
     return UserRow(
-        user_id=_id(answer["UserId"]),
+        user_id=_own_id(answer, "UserId"),
         user_name=_text(answer.get("UserName")),
         name=_text(name),
         email=_text(primary.get("Value")),
         external_ids=tuple(_text(each["Id"]) for each in answer.get("ExternalIds") or () if each.get("Id")),
-        enabled=answer.get("UserStatus") != "DISABLED",
+        enabled=str(answer.get("UserStatus") or "").upper() != "DISABLED",
     )
 
 
 def _text(value: Any) -> str:
     """Return a text that PostgreSQL can store; empty for None."""
     return storable(str(value or ""))
+
+
+def _own_id(answer: Mapping[str, Any], name: str) -> str:
+    """Return the id of what AWS tells of. Raises Transient without one: of such an answer nothing can be believed."""
+    found = _id(answer.get(name) or "")
+    if not found:
+        raise errors.Transient(f"AWS's answer could not be read: it has no {name}.", code="MissingId")
+    return found
 
 
 def _id(value: Any) -> str:

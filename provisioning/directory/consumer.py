@@ -5,6 +5,7 @@ noted once. Messages that cannot be understood go to the dead letters in the sam
 first, for some seconds, and read after that: thousands of events about one group make one reading.
 """
 
+import hashlib
 import logging
 import threading
 import time
@@ -152,9 +153,9 @@ def note(directory: Directory, messages: list[Message]) -> None:
 def _letter(directory: Directory, message: Message, reason: str) -> DeadLetter:
     # Cut first: scrubbing looks at every character.
     body = storable(audit.scrub_text(message.body[:MAX_BODY]))[:MAX_BODY]
-    return DeadLetter(
-        directory=directory, message_id=storable(message.message_id)[:128], reason=reason[:500], body=body
-    )
+    # What has no id of its own is told apart by what it says.
+    message_id = storable(message.message_id)[:128] or hashlib.sha256(body.encode()).hexdigest()
+    return DeadLetter(directory=directory, message_id=message_id, reason=reason[:500], body=body)
 
 
 def _delete(queue: Queue, messages: list[Message]) -> None:

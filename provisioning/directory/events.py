@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CLOUDTRAIL = "AWS API Call via CloudTrail"
+# “AWS API Call via CloudTrail”, and “AWS Service Event via CloudTrail” for what has no caller.
+CLOUDTRAIL = "via cloudtrail"
 CONSOLE = "sso-directory.amazonaws.com"
 API = "identitystore.amazonaws.com"
 SCIM = "identitystore-scim.amazonaws.com"
@@ -20,10 +21,12 @@ NATIVE = frozenset({"aws.identitystore", "aws.sso-directory", "aws.sso"})
 
 GROUP, USER, MEMBERSHIP, EVERYTHING = "group", "user", "membership", "everything"
 
-_ID = re.compile(r"(?:[0-9a-f]{10}-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# The id of a store may stand before the id.
+_ID = re.compile(r"(?:(?:d-)?[0-9a-f]{10}-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _READS = re.compile(r"(?:List|Describe|Get|Search|Is|BatchGet|Head)[A-Z]")
 # Passwords, devices and the like belong to a person, but change nobody's access.
-_HARMLESS = re.compile(r"Password|Mfa|Device|Token|Session|Verif|Login|Authenticat|Credential")
+_HARMLESS = re.compile(r"Password|Mfa|Device|Token|Session|Verif|Login|Authenticat|Credential", re.IGNORECASE)
+_MASKED = "HIDDEN"
 _NOTIFICATION = re.compile(r"(?:User|Group|Member|Directory|Identity)", re.IGNORECASE)
 _DEPTH = 6
 
@@ -63,12 +66,10 @@ def parse(body: str, store_id: str) -> Hint | Ignored:
 
 
 def _event(body: str) -> Event:
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        raise UnparsableError("The message is not JSON.") from None
-    if not isinstance(event, dict):
-        raise UnparsableError("The message is not a JSON object.")
+    event = _object(body)
+    # SNS puts what it passes on into a letter of its own.
+    if event.get("Type") == "Notification" and isinstance(event.get("Message"), str):
+        event = _object(event["Message"])
     if not isinstance(event.get("source"), str) or not isinstance(event.get("detail-type"), str):
         raise UnparsableError("The message has no “source” and “detail-type” as EventBridge's events have.")
     if not isinstance(event.get("detail"), dict):
@@ -76,15 +77,25 @@ def _event(body: str) -> Event:
     return event
 
 
+def _object(text: str) -> Event:
+    try:
+        found = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        raise UnparsableError("The message is not JSON.") from None
+    if not isinstance(found, dict):
+        raise UnparsableError("The message is not a JSON object.")
+    return found
+
+
 def recognise_call(event: Event, store_id: str) -> Hint | Ignored | None:
     """Recognise a call that CloudTrail tells of."""
-    if event["detail-type"] != CLOUDTRAIL:
+    if not event["detail-type"].lower().strip().endswith(CLOUDTRAIL):
         return None
     detail = event["detail"]
     source, name = detail.get("eventSource"), detail.get("eventName")
     if not isinstance(source, str) or not isinstance(name, str) or not name:
         raise UnparsableError("The event names no call.")
-    if source not in SOURCES:
+    if source.lower() not in SOURCES:
         return Ignored("a call of another service")
     if detail.get("errorCode") or detail.get("errorMessage"):
         return Ignored("a call that failed")
@@ -93,13 +104,14 @@ def recognise_call(event: Event, store_id: str) -> Hint | Ignored | None:
     asked, answered = _mapping(detail.get("requestParameters")), _mapping(detail.get("responseElements"))
     if _is_of_another_store(detail, asked, store_id):
         return Ignored("a call in another identity store")
-    return _what_changed(source, name, asked, answered)
+    return _what_changed(source.lower(), name, asked, answered)
 
 
 def _what_changed(source: str, name: str, asked: Event, answered: Event) -> Hint | Ignored:
     """Return what a call that worked made dirty, by its name and by the ids it has."""
     own = "id" if source == SCIM else ""
-    if "Membership" in name or "Member" in name or "Group" in name:
+    about = name.lower()
+    if "member" in about or "group" in about:
         group = _first_id(asked, answered, keys=("groupId", own))
         if group:
             return Hint(GROUP, group)
@@ -110,7 +122,7 @@ def _what_changed(source: str, name: str, asked: Event, answered: Event) -> Hint
         return Hint(USER, user) if user else Hint(EVERYTHING)
     if _HARMLESS.search(name):
         return Ignored("a call that changes nobody's access")
-    if "User" in name:
+    if "user" in about:
         user = _first_id(asked, answered, keys=("userId", "memberId", own))
         return Hint(USER, user) if user else Hint(EVERYTHING)
     return Ignored("a call that concerns neither people nor groups")
@@ -119,7 +131,7 @@ def _what_changed(source: str, name: str, asked: Event, answered: Event) -> Hint
 def recognise_notification(event: Event, store_id: str) -> Hint | Ignored | None:
     """Recognise a notification that IAM Identity Center sends itself: “User Updated”, “Group Deleted” and the like."""
     kind, detail = event["detail-type"], event["detail"]
-    if event["source"] not in NATIVE or not _NOTIFICATION.search(kind):
+    if event["source"].lower() not in NATIVE or not _NOTIFICATION.search(kind):
         return None
     if _is_of_another_store(detail, detail, store_id):
         return Ignored("a notification of another identity store")
@@ -127,7 +139,7 @@ def recognise_notification(event: Event, store_id: str) -> Hint | Ignored | None
     group, user = _first_id(detail, keys=("groupId",)), _first_id(detail, keys=("userId", "memberId"))
     if group:
         return Hint(GROUP, group)
-    if "ember" not in kind and user:
+    if "member" not in kind.lower() and user:
         return Hint(USER, user)
     if membership_id or user:
         return Hint(MEMBERSHIP, membership_id) if membership_id else Hint(USER, user)
@@ -141,7 +153,8 @@ RECOGNISERS: tuple[Recogniser, ...] = (recognise_call, recognise_notification)
 def _is_of_another_store(detail: Event, asked: Event, store_id: str) -> bool:
     """Whether an event says that it is about an identity store, and it is not this one. SCIM's tenant is no store."""
     stores = [asked.get("identityStoreId"), detail.get("identityStoreId"), detail.get("identityStoreArn")]
-    named = [value.rpartition("/")[2].lower() for value in stores if isinstance(value, str) and value]
+    told = [value for value in stores if isinstance(value, str) and not value.startswith(_MASKED)]
+    named = [value.rpartition("/")[2].lower() for value in told if value]
     return bool(named) and store_id.lower() not in named
 
 
@@ -167,9 +180,10 @@ def _values(place: Any, key: str, depth: int) -> Iterator[Any]:
 
 
 def _good(value: Any) -> str:
+    """Return an id as AWS's lists have it: plain, and in small letters."""
     if not isinstance(value, str):
         return ""
-    plain = value.rpartition("/")[2]
+    plain = value.strip().rpartition("/")[2].lower()
     return plain if _ID.fullmatch(plain) else ""
 
 

@@ -13,9 +13,10 @@ from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
+from provisioning.database import clock
 from provisioning.directory import marks
 from provisioning.directory.reading import write
-from provisioning.directory.stores import limit_of, lock, remember, subjects_of
+from provisioning.directory.stores import forget_unlisted, limit_of, lock, remember, subjects_of
 from provisioning.models import Directory, DirectoryPage, DirectorySync, DirtyMark
 from teams import audit, memberships
 from teams.memberships import GroupRef, Member, Person, RemovalLimit, SourceApplied, SourceObservation
@@ -99,7 +100,7 @@ def _decide(sync_id: int, by: str) -> tuple[Directory, DirectorySync]:
 
 def _applied(directory: Directory, sync: DirectorySync, applied: SourceApplied) -> None:
     """Note that a synchronisation took effect."""
-    now = timezone.now()
+    now = clock()
     _overtake(directory, sync)
     _close(sync, State.APPLIED, applied)
     Directory.objects.filter(pk=directory.pk).update(last_success_at=now, failing_since=None, last_error="")
@@ -160,11 +161,16 @@ def _groups(sync: DirectorySync) -> Iterator[list[Any]]:
 
 
 def _people(directory: Directory, sync: DirectorySync) -> Iterator[list[Any]]:
-    """Yield subject, name, mail address and whether they are enabled; nobody whose subject is unknown or shared."""
+    """Yield subject, name, mail address and whether they are enabled; nobody whose subject is unknown or shared.
+
+    Nobody, either, who was read again since: their subject may be another one by now.
+    """
+    newer = _read_again(sync, DirtyMark.Kind.USER).keys()
+    forget_unlisted(sync, but=newer)
     for page in _pages(sync, Kind.USERS):
-        remember(directory, {user_id: subject for user_id, subject, *_ in page.rows if subject})
+        remember(directory, {row[0]: row[1] for row in page.rows if row[1] and row[0] not in newer})
     for page in _pages(sync, Kind.USERS):
-        known = subjects_of(directory, [row[0] for row in page.rows if row[1]])
+        known = subjects_of(directory, [row[0] for row in page.rows if row[1] and row[0] not in newer])
         for user_id, _subject, *rest in page.rows:
             if known.get(user_id):
                 yield [known[user_id], *rest]

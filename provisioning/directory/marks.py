@@ -25,6 +25,8 @@ UNRESOLVED = timedelta(seconds=60)
 UNRESOLVED_BY_MARKS = timedelta(seconds=2)
 LASTING = (Denied, Invalid, NotFound)
 
+# How often something is asked for that AWS calls invalid.
+MAX_REFUSED = 3
 # More dirty groups and users than these cost more calls one by one than a whole synchronisation.
 MANY = 200
 
@@ -112,6 +114,12 @@ def note_read(directory_id: int, user_ids: Iterable[str], read_at: datetime) -> 
     )
 
 
+def read_since(kind: DirtyMark.Kind, directory_id: int, moment: datetime) -> set[str]:
+    """Return the ids of those groups or users whose last reading began at that moment or later, and was applied."""
+    newer = DirtyMark.objects.filter(directory=directory_id, kind=kind, read_at__gte=moment)
+    return set(newer.values_list("external_id", flat=True))
+
+
 def look_at_memberships(directory_id: int) -> None:
     """Have the memberships looked up again that were unknown: a synchronisation has just been applied."""
     open_marks = DirtyMark.objects.filter(directory=directory_id, kind=Kind.MEMBERSHIP, done_at__isnull=True)
@@ -138,13 +146,13 @@ class Claimed:
         """Keep the claim for longer. Raises ClaimLost."""
         self._write(claimed_until=timezone.now() + CLAIM)
 
-    def done(self, read_at: datetime | None = None) -> None:
+    def done(self, read_at: datetime | None = None, *, has_members: bool = True) -> None:
         """Close the mark, unless it was noted again meanwhile: then it is due again. Raises ClaimLost.
 
         Call it in the transaction that applies what was read; `read_at` is when that reading began, None when nothing
-        of it was applied.
+        of it was applied. `has_members` is false for a group whose members were not asked for.
         """
-        read = {} if read_at is None else {"read_at": read_at}
+        read = {} if read_at is None else {"read_at": read_at, "has_members": has_members}
         free = {"claim": None, "claimed_until": None, "attempts": 0, "error": "", **read}
         mine = DirtyMark.objects.filter(pk=self.mark.pk, claim=self.token)
         if not mine.filter(noted_at=self.mark.noted_at).update(done_at=timezone.now(), **free):
@@ -164,8 +172,17 @@ class Claimed:
             return
         attempts = self.mark.attempts + 1
         pause = random.uniform(0.5, 1.0) * min(MAX_BACKOFF, 2.0 ** min(attempts, 12))
+        if isinstance(error, Invalid) and attempts > MAX_REFUSED and self.mark.kind != Kind.EVERYTHING:
+            self._leave_to_everything()
+            return
         lasting = 30.0 if isinstance(error, LASTING) else 0.0
         self.later(max(pause, lasting, error.retry_after or 0.0), attempts=attempts, error=told(error))
+
+    def _leave_to_everything(self) -> None:
+        """Have everything read, because AWS does not accept what an event named: asking again would never end."""
+        with transaction.atomic():
+            note(self.directory.pk, [(Kind.EVERYTHING, "")])
+            self.done()
 
     def _write(self, **changes: object) -> None:
         if not DirtyMark.objects.filter(pk=self.mark.pk, claim=self.token).update(**changes):

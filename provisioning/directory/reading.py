@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from provisioning.aws import errors
 from provisioning.aws.identity import MAX_PAGES, Page, PagingError, token_digest
+from provisioning.database import clock
 from provisioning.directory.stores import mapped, note_progress, store_of, subject_of
 from provisioning.models import DirectoryPage, DirectorySync
 
@@ -55,7 +56,7 @@ class Reading:
         write(self.sync, self.claim, claimed_until=timezone.now() + CLAIM, **changes)
 
     def _read(self) -> None:
-        sync, asked_at = self.sync, timezone.now()
+        sync, asked_at = self.sync, clock()
         if sync.stage == Stage.GROUPS:
             groups = self.store.groups_page(sync.token)
             self._keep(Kind.GROUPS, asked_at, [[row.group_id, row.name] for row in groups.rows], groups)
@@ -74,7 +75,8 @@ class Reading:
         except errors.NotFound as error:
             if not self.store.is_gone(error, "GROUP"):
                 raise
-            # It was there a moment ago, and has no members any more.
+            # It was there a moment ago, and has no members any more, whatever its first pages said.
+            DirectoryPage.objects.filter(sync=self.sync, kind=Kind.MEMBERS, group=group_id).update(rows=[])
             page = Page((), "")
         self._keep(Kind.MEMBERS, asked_at, [[row.membership_id, row.user_id] for row in page.rows], page, group_id)
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
 from provisioning.aws import errors
 from provisioning.aws.identity import IdentityStore, MembershipRow, UserRow, every
+from provisioning.database import clock
 from provisioning.directory import marks, syncs
 from provisioning.directory.marks import Claimed
+from provisioning.directory.persons import UserRead, groups_read_since, person_of, state_user
 from provisioning.directory.stores import limit_of, lock, mapped, remember, store_of, subject_of, subjects_of
 from provisioning.models import Directory, DirectorySync, DirtyMark
-from teams import memberships, users
-from teams.memberships import GroupRef, Member, Person, SourceApplied, SourceObservation, UserObservation
+from teams import memberships
+from teams.memberships import GroupRef, Member, SourceApplied, SourceObservation
 from teams.models import Group, GroupMembership, User
 
 Kind = DirtyMark.Kind
@@ -26,6 +27,8 @@ Trigger = DirectorySync.Trigger
 
 # Of more strangers in one group a synchronisation brings the names, 100 with each call.
 MAX_STRANGERS = 100
+# So many of those who are switched off are looked at whenever a group of theirs is read.
+MAX_LOCKED_OUT = 20
 # Events make synchronisations begin at most this often.
 EARLY_EVERY = timedelta(minutes=5)
 # When to look again whether a synchronisation under way is over.
@@ -47,7 +50,10 @@ def read(claimed: Claimed) -> None:
 
 @dataclass(frozen=True)
 class GroupRead:
-    """A group as it was just read; `strangers` were described because nobody here knew them."""
+    """A group as it was just read; `strangers` were described because nobody here knew them, or let them in.
+
+    A group that no role mapping names is not asked for its members.
+    """
 
     began: datetime
     group: GroupRef
@@ -55,31 +61,26 @@ class GroupRead:
     members: tuple[Member, ...] = ()
     strangers: tuple[UserRow, ...] = ()
     is_partial: bool = False
-
-
-@dataclass(frozen=True)
-class UserRead:
-    """A user as they were just read, None when they are gone, with the memberships that count here."""
-
-    began: datetime
-    user: UserRow | None
-    groups: frozenset[GroupRef] = frozenset()
+    is_mapped: bool = True
 
 
 def _read_group(claimed: Claimed) -> GroupRead:
-    directory, group_id, began = claimed.directory, claimed.mark.external_id, timezone.now()
+    directory, group_id, began = claimed.directory, claimed.mark.external_id, clock()
     store = store_of(directory)
     try:
         name = store.describe_group(group_id).name
-        rows = _all(store.members_page, group_id, claimed) if mapped(directory.source, {group_id: name}) else ()
+        is_mapped = bool(mapped(directory.source, {group_id: name}))
+        rows = _all(store.members_page, group_id, claimed) if is_mapped else ()
     except errors.NotFound as error:
         if not store.is_gone(error, "GROUP"):
             raise
         return GroupRead(began, GroupRef(group_id), gone=True)
-    strangers, is_partial = _strangers(directory, store, [row.user_id for row in rows], claimed)
-    known = subjects_of(directory, [row.user_id for row in rows])
+    # Members that are no users have no id here.
+    user_ids = [row.user_id for row in rows if row.user_id]
+    strangers, is_partial = _strangers(directory, store, user_ids, claimed)
+    known = subjects_of(directory, user_ids)
     members = tuple(Member(group_id, known[row.user_id], row.membership_id) for row in rows if known.get(row.user_id))
-    return GroupRead(began, GroupRef(group_id, name), False, members, strangers, is_partial)
+    return GroupRead(began, GroupRef(group_id, name), False, members, strangers, is_partial, is_mapped)
 
 
 def _all(page: Callable[..., object], row_id: str, claimed: Claimed) -> tuple[MembershipRow, ...]:
@@ -93,13 +94,16 @@ def _all(page: Callable[..., object], row_id: str, claimed: Claimed) -> tuple[Me
 def _strangers(
     directory: Directory, store: IdentityStore, user_ids: list[str], claimed: Claimed
 ) -> tuple[tuple[UserRow, ...], bool]:
-    """Describe the users whom nobody here knows; the second value says that there were too many to do so."""
+    """Describe the users whom nobody here knows, or whom this directory had switched off.
+
+    The second value says that there were too many strangers.
+    """
     known = subjects_of(directory, user_ids)
     people = User.objects.filter(realm=directory.realm, subject__in=set(known.values()))
     on_record = set(people.values_list("subject", flat=True))
     unknown = [user_id for user_id in user_ids if user_id not in known or known[user_id] not in on_record | {""}]
     described = []
-    for user_id in unknown[:MAX_STRANGERS]:
+    for user_id in [*unknown[:MAX_STRANGERS], *_locked_out(claimed, known)]:
         claimed.keep()
         try:
             described.append(store.describe_user(user_id))
@@ -111,6 +115,22 @@ def _strangers(
     return tuple(described), len(unknown) > MAX_STRANGERS
 
 
+def _locked_out(claimed: Claimed, known: dict[str, str]) -> list[str]:
+    """Return the first ids of users whom the directory had switched off: those who are new in the group before others.
+
+    They may have come back without an event that says so.
+    """
+    directory = claimed.directory
+    inactive = User.objects.filter(realm=directory.realm, is_active=False, deactivated_by=directory.source)
+    out = set(inactive.filter(subject__in=set(known.values())).values_list("subject", flat=True))
+    rows = GroupMembership.objects.filter(
+        group__source=directory.source, group__external_id=claimed.mark.external_id, user__subject__in=out
+    )
+    recorded = set(rows.values_list("user__subject", flat=True)) if out else set()
+    found = [user_id for user_id, subject in known.items() if subject in out]
+    return sorted(found, key=lambda user_id: known[user_id] in recorded)[:MAX_LOCKED_OUT]
+
+
 def _apply_group(claimed: Claimed, found: GroupRead) -> None:
     with transaction.atomic():
         directory = lock(claimed.directory.pk)
@@ -118,18 +138,21 @@ def _apply_group(claimed: Claimed, found: GroupRead) -> None:
             claimed.later(0)
             return
         subjects = subjects_of(directory, [row.user_id for row in found.strangers])
+        newer = _people_read_since(directory, found)
         observation = SourceObservation(
             source=directory.source,
             realm=directory.realm,
             groups=(found.group,),
             members=found.members,
-            people=[_person(subjects[row.user_id], row) for row in found.strangers if subjects.get(row.user_id)],
+            people=[person_of(subjects[row.user_id], row) for row in found.strangers if subjects.get(row.user_id)],
+            except_people=frozenset(newer.values()),
         )
         applied = memberships.apply_source(observation, limit=limit_of(directory))
         if not applied.held:
             if found.gone:
                 memberships.drop_group(directory.source, found.group.external_id)
-            marks.note_read(directory.pk, subjects, found.began)
+            marks.note_read(directory.pk, subjects.keys() - newer.keys(), found.began)
+            marks.note(directory.pk, ((Kind.USER, user_id) for user_id in newer))
         _finish(claimed, applied, found)
 
 
@@ -137,11 +160,29 @@ def _finish(claimed: Claimed, applied: SourceApplied, found: GroupRead) -> None:
     """Close the mark of a group; everything is read where this reading could not be applied, or not all of it."""
     if applied.held or found.is_partial:
         marks.note(claimed.directory.pk, [(Kind.EVERYTHING, "")])
-    claimed.done(None if applied.held else found.began)
+    claimed.done(None if applied.held else found.began, has_members=found.is_mapped)
+
+
+def _people_read_since(directory: Directory, found: GroupRead) -> dict[str, str]:
+    """Return the subjects, by id, of users who were read since, and of whom this reading says something else.
+
+    They are left as they are, and read again: of some of them only the name was read.
+    """
+    newer = marks.read_since(Kind.USER, directory.pk, found.began)
+    subjects = {user_id: subject for user_id, subject in subjects_of(directory, newer).items() if subject}
+    rows = GroupMembership.objects.filter(group__source=directory.source, group__external_id=found.group.external_id)
+    recorded = set(rows.filter(user__subject__in=set(subjects.values())).values_list("user__subject", flat=True))
+    said = {member.subject for member in found.members} if subjects else set()
+    described = {row.user_id for row in found.strangers}
+    return {
+        user_id: subject
+        for user_id, subject in subjects.items()
+        if user_id in described or (subject in said) != (subject in recorded)
+    }
 
 
 def _read_user(claimed: Claimed) -> UserRead:
-    user_id, began = claimed.mark.external_id, timezone.now()
+    user_id, began = claimed.mark.external_id, clock()
     store = store_of(claimed.directory)
     try:
         user = store.describe_user(user_id)
@@ -155,7 +196,7 @@ def _read_user(claimed: Claimed) -> UserRead:
 
 def _groups_that_count(directory: Directory, rows: tuple[MembershipRow, ...]) -> frozenset[GroupRef]:
     """Return the groups that a role mapping names; those that nobody here knows yet become dirty themselves."""
-    own = {row.group_id: row.membership_id for row in rows}
+    own = {row.group_id: row.membership_id for row in rows if row.group_id}
     known = Group.objects.filter(source=directory.source, external_id__in=own)
     names = dict(known.values_list("external_id", "name"))
     marks.note(directory.pk, ((Kind.GROUP, group_id) for group_id in own.keys() - names.keys()))
@@ -163,56 +204,14 @@ def _groups_that_count(directory: Directory, rows: tuple[MembershipRow, ...]) ->
 
 
 def _apply_user(claimed: Claimed, found: UserRead) -> None:
+    user_id = claimed.mark.external_id
     with transaction.atomic():
         directory = lock(claimed.directory.pk)
-        if _is_outdated(directory, found.began):
+        if _is_outdated(directory, found.began) or groups_read_since(directory, user_id, found):
             claimed.later(0)
             return
-        subject = _subject(directory, claimed.mark.external_id, found.user)
-        if subject is None:
-            # Somebody is gone whose subject nobody kept.
-            marks.note(directory.pk, [(Kind.EVERYTHING, "")])
-        elif subject:
-            memberships.hold()
-            _state(directory, subject, found)
+        state_user(directory, user_id, found)
         claimed.done(found.began)
-
-
-def _subject(directory: Directory, user_id: str, user: UserRow | None) -> str | None:
-    """Return the subject of a user; empty for nobody's, None when it cannot be told."""
-    if user is not None and (subject := subject_of(directory, user)):
-        remember(directory, {user_id: subject})
-    elif user is not None:
-        return ""
-    return subjects_of(directory, [user_id]).get(user_id)
-
-
-def _state(directory: Directory, subject: str, found: UserRead) -> None:
-    """Say of one person who they are, whether they are enabled, and in which groups they are."""
-    person = User.objects.filter(realm=directory.realm, subject=subject).first()
-    if found.user is None:
-        if person is not None and person.known_by == directory.source:
-            _say(directory, Person(subject, active=False))
-            memberships.apply(UserObservation(person, directory.source, groups=frozenset()))
-        return
-    if person is None and found.user.enabled and found.groups:
-        try:
-            person = users.provision(realm=directory.realm, subject=subject)
-        except users.UnusableIdentityError:
-            return
-    if person is not None:
-        _say(directory, _person(subject, found.user))
-        memberships.apply(UserObservation(person, directory.source, groups=found.groups))
-
-
-def _say(directory: Directory, person: Person) -> None:
-    memberships.apply_source(
-        SourceObservation(source=directory.source, realm=directory.realm, groups=(), members=(), people=(person,))
-    )
-
-
-def _person(subject: str, row: UserRow) -> Person:
-    return Person(subject, row.name, row.email, row.enabled)
 
 
 def _is_outdated(directory: Directory, began: datetime) -> bool:
@@ -244,7 +243,7 @@ def _synchronise(claimed: Claimed) -> None:
         return
     if last is None or last.started_at < noted_at:
         early = directory.syncs.filter(dry_run=False, trigger=Trigger.EVENTS).order_by("-id").first()
-        wait = (early.started_at + EARLY_EVERY - timezone.now()).total_seconds() if early else 0.0
+        wait = (early.started_at + EARLY_EVERY - clock()).total_seconds() if early else 0.0
         if wait > 0:
             claimed.later(wait)
             return

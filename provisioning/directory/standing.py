@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, Exists, OuterRef, Subquery, Value, When
+from django.db.models.functions import Coalesce, Concat
 from django.utils import timezone
 
 from provisioning.models import DeadLetter, Directory, DirectorySync
+from teams.models import GroupMembership
 
 # What lasts shorter than this puts itself right more often than not.
 PATIENCE = timedelta(minutes=15)
@@ -34,6 +35,11 @@ def warnings(now: datetime | None = None) -> list[Trouble]:
     for directory in directories:
         if directory.is_active:
             found.extend(_about(directory, now))
+        elif directory.gives:
+            text = (
+                f"The inactive directory “{directory}” still gives access by what it said last: delete it to end that."
+            )
+            found.append(Trouble(text, "directory", directory.pk, alarming=False))
     return sorted(found, key=lambda each: not each.alarming)
 
 
@@ -62,14 +68,17 @@ def _overdue(directory: Directory) -> timedelta:
 
 
 def _more(now: datetime) -> dict[str, Any]:
-    """Return the columns of a directory's query that count its letters and find what it holds back, one at most."""
+    """Return the columns of a directory's query: its letters, what it holds back, whether it gives while inactive."""
     held = DirectorySync.objects.filter(directory=OuterRef("pk"), state=DirectorySync.State.HELD).order_by("-id")
     letters = DeadLetter.objects.filter(directory=OuterRef("pk"), received_at__gt=now - LETTERS_OF).order_by()
+    given = GroupMembership.objects.filter(group__source=Concat(Value(Directory.SOURCE), OuterRef("slug")))
     number = letters.values("directory").annotate(number=Count("pk")).values("number")
     return {
         "held": Subquery(held.values("pk")[:1]),
         "losing": Subquery(held.values("plan__people_losing")[:1]),
         "letters": Coalesce(Subquery(number), 0),
+        # Whether an active one gives anything is not asked, which would take long.
+        "gives": Case(When(is_active=False, then=Exists(given)), default=False),
     }
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -11,13 +11,24 @@ from django.utils import timezone
 from provisioning.aws.client import Account
 from provisioning.aws.errors import AwsError, Paced
 from provisioning.aws.identity import IdentityStore, UserRow
-from provisioning.models import Directory, DirectoryPerson
+from provisioning.models import Directory, DirectoryPerson, DirectorySync
 from teams import memberships
 from teams.memberships import RemovalLimit
 from teams.models import RoleMapping
 
 Subject = Directory.Subject
 _BATCH = 1000
+
+_UNLISTED = """
+    WITH listed AS MATERIALIZED (
+        SELECT listed.person ->> 0 AS id
+        FROM provisioning_directorypage page, jsonb_array_elements(page.rows) AS listed (person)
+        WHERE page.sync_id = %(sync)s AND page.kind = 'users' AND listed.person ->> 1 <> ''
+    )
+    DELETE FROM provisioning_directoryperson p
+    WHERE p.directory_id = %(directory)s AND NOT p.external_id = ANY(%(but)s::text[])
+      AND NOT EXISTS (SELECT FROM listed WHERE listed.id = p.external_id)
+"""
 
 
 def account_of(directory: Directory) -> Account:
@@ -79,6 +90,26 @@ def subjects_of(directory: Directory, user_ids: Collection[str]) -> dict[str, st
     found = dict(people.filter(external_id__in=user_ids).values_list("external_id", "subject"))
     shared = Counter(people.filter(subject__in=set(found.values())).values_list("subject", flat=True))
     return {user_id: subject if shared[subject] == 1 else "" for user_id, subject in found.items()}
+
+
+def forget_subject(directory: Directory, user_id: str, *, but: str) -> list[str]:
+    """Forget the subject of a user who is gone or has the one in `but` now; return the ids of others who have it."""
+    people = DirectoryPerson.objects.filter(directory=directory)
+    rows = people.filter(external_id=user_id).exclude(subject=but)
+    subjects = list(rows.values_list("subject", flat=True))
+    rows.delete()
+    return list(people.filter(subject__in=subjects).values_list("external_id", flat=True)) if subjects else []
+
+
+def forget_unlisted(sync: DirectorySync, *, but: Collection[str]) -> None:
+    """Forget the subjects of users whom a synchronisation has not found with one, except for these ids.
+
+    Else somebody who was deleted and made anew would share their subject with themselves.
+    """
+    if sync.directory.subject_attribute == Subject.USER_ID:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_UNLISTED, {"directory": sync.directory_id, "sync": sync.pk, "but": list(but)})
 
 
 def mapped(source: str, groups: Mapping[str, str]) -> set[str]:

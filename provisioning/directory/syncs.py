@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from provisioning import queue
 from provisioning.aws.errors import AwsError, Denied, Invalid, NotFound, Paced
+from provisioning.database import clock
 from provisioning.directory import finishing
 from provisioning.directory.reading import CLAIM, ClaimLost, Reading, write
 from provisioning.directory.stores import note_failure, told
@@ -49,7 +50,9 @@ def start(
     """
     try:
         with transaction.atomic():
-            sync = DirectorySync.objects.create(directory=directory, trigger=trigger, by=by, dry_run=dry_run)
+            sync = DirectorySync.objects.create(
+                directory=directory, trigger=trigger, by=by, dry_run=dry_run, started_at=clock()
+            )
     except IntegrityError:
         # Whoever was faster has committed; it may even be over by now.
         found = DirectorySync.objects.filter(directory=directory, dry_run=dry_run).latest("id")

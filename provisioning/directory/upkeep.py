@@ -28,12 +28,16 @@ def note_unread(directory: Directory) -> int:
         return 0
     named = RoleMapping.objects.filter(source__in=("", directory.source)).order_by().values("group")
     groups = Group.objects.filter(source=directory.source)
-    names = dict(
-        (groups.filter(external_id__in=named) | groups.filter(name__in=named)).values_list("external_id", "name")
-    )
-    since = DirtyMark.objects.filter(directory=directory, kind=DirtyMark.Kind.GROUP)
-    read = since.filter(read_at__gte=last.started_at) | since.filter(done_at__isnull=True)
-    unread = mapped(directory.source, names) - set(last.wanted) - set(read.values_list("external_id", flat=True))
+    # Two questions, of which each has an index.
+    found = [groups.filter(external_id__in=named), groups.filter(name__in=named)]
+    names = dict(row for rows in found for row in rows.order_by().values_list("external_id", "name"))
+    named_ids = mapped(directory.source, names)
+    dirty = DirtyMark.objects.filter(directory=directory, kind=DirtyMark.Kind.GROUP, external_id__in=named_ids)
+    again = dirty.filter(read_at__gte=last.started_at).order_by("read_at").values_list("external_id", "has_members")
+    # What was read last counts: a group that was not mapped then has no members on record.
+    read = dict.fromkeys(last.wanted, True) | dict(again)
+    waiting = set(dirty.filter(done_at__isnull=True).values_list("external_id", flat=True))
+    unread = {group_id for group_id in named_ids - waiting if not read.get(group_id)}
     marks.note(directory.pk, ((DirtyMark.Kind.GROUP, group_id) for group_id in unread))
     return len(unread)
 

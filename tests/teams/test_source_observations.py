@@ -108,6 +108,16 @@ class TestWhole:
         assert slugs("ann") == ["one"]
         assert User.objects.get(subject="ann").deactivated_by == ""
 
+    def test_who_is_gone_is_a_member_of_nothing_even_where_a_group_still_names_them(self) -> None:
+        make_mapping("staff", make_team("one"))
+        say({"staff": ["ann", "ben"]})
+        applied = say({"staff": ["ann", "ben"]}, people=[Person("ben")])
+        assert (applied.deactivated, applied.removed, applied.people_losing) == (1, 1, 1)
+        assert slugs("ann") == []
+        assert not Membership.objects.filter(user__subject="ann").exists()
+        assert say({"staff": ["ann", "ben"]}).reactivated == 1
+        assert slugs("ann") == ["one"]
+
     def test_who_is_switched_off_there_has_no_access_by_any_source(self) -> None:
         one, two = make_team("one"), make_team("two")
         make_mapping("staff", one)
@@ -205,6 +215,19 @@ class TestPart:
         assert (slugs("ann"), slugs("ben")) == (["one"], [])
         assert User.objects.get(subject="ann").is_active
 
+    def test_a_name_that_is_older_changes_nothing(self) -> None:
+        """A mapping by name would open again what the newer name has closed."""
+        make_mapping("Old", make_team("one"))
+        make_mapping("g", make_team("two"))
+        say({"g=New": ["ann"]})
+        say({"g=Old": ["ann"]}, except_groups=frozenset({"g"}))
+        assert Group.objects.get(external_id="g").name == "New"
+        assert slugs("ann") == ["two"]
+
+    def test_who_is_better_known_is_not_made(self) -> None:
+        say({"g": ["ann"]}, except_people=frozenset({"ann"}))
+        assert not User.objects.exists()
+
 
 class TestLimit:
     @pytest.mark.parametrize(
@@ -232,6 +255,14 @@ class TestLimit:
         applied = memberships.apply_source(whole({}), limit=RemovalLimit(number=5))
         assert (applied.held, applied.people_losing) == (True, 10)
         assert all(User.objects.values_list("is_active", flat=True))
+
+    def test_people_who_were_gone_before_do_not_count_again(self) -> None:
+        make_mapping("staff", make_team("one"))
+        say({"staff": ["ann", "ben"]})
+        say({"staff": ["ann", "ben"]}, inactive=["ann"])
+        applied = say({"staff=Staff": ["ann", "ben"]}, inactive=["ann"])
+        assert applied.people_losing == 0
+        assert applied.lines == ()
 
     def test_a_trial_changes_nothing_and_tells_everything(self) -> None:
         make_mapping("staff", make_team("one"))

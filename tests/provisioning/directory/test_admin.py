@@ -83,6 +83,12 @@ class TestEdits:
         assert alice.post(f"{LIST}add/", FORM | {"slug": "other"}).status_code == 200
         assert Directory.objects.count() == 1
 
+    def test_one_queue_is_for_one_directory(self, alice: Client) -> None:
+        alice.post(f"{LIST}add/", FORM)
+        response = alice.post(f"{LIST}add/", FORM | {"slug": "other", "identity_store_id": "d-0000000000"})
+        assert "Another directory reads this queue" in response.content.decode()
+        assert Directory.objects.count() == 1
+
     def test_another_store_makes_what_was_read_void(self, world: World, alice: Client, held: DirectorySync) -> None:
         page = f"{LIST}{world.directory.pk}/change/"
         assert alice.post(page, FORM | {"identity_store_id": "d-0000000000"}).status_code == 302
@@ -249,6 +255,15 @@ class TestWarnings:
         Directory.objects.update(queue_failing_since=None, polled_at=self.ago(minutes=16))
         assert "directoryevents" in self.told()[0]
         Directory.objects.update(queue_url="")
+        assert self.told() == []
+
+    def test_an_inactive_one_that_still_gives_access(self, world: World) -> None:
+        world.fill(a=["user1"])
+        world.map("a")
+        world.sync()
+        Directory.objects.update(is_active=False)
+        assert "still gives access" in self.told()[0]
+        client_of("alice").post(f"{LIST}{world.directory.pk}/delete/", {"post": "yes"})
         assert self.told() == []
 
     def test_held_back_and_dead_letters_lead_to_their_pages(self, world: World, held: DirectorySync) -> None:

@@ -92,6 +92,11 @@ def test_a_call_that_failed_changed_nothing(event: dict[str, Any], hint: Hint) -
         ({"eventName": "EnableUserAuthenticationDevice"}, Ignored("a call that changes nobody's access")),
         ({"eventName": "SomethingElse"}, Ignored("a call that concerns neither people nor groups")),
         ({"eventName": "MergeUsers", "requestParameters": {}}, ALL),
+        ({"requestParameters": {"groupId": f"{STORE}-{G}"}}, Hint(GROUP, f"{STORE}-{G}")),
+        ({"requestParameters": {"GroupId": G.upper()}}, GROUP_HINT),
+        ({"requestParameters": {"identityStoreId": made.HIDDEN, "groupId": G}}, GROUP_HINT),
+        ({"eventSource": "SSO-Directory.amazonaws.com", "eventName": "addMemberToGroup"}, GROUP_HINT),
+        ({"eventName": "disableuser", "requestParameters": {"userId": U}}, USER_HINT),
         ({"eventSource": "s3.amazonaws.com"}, Ignored("a call of another service")),
     ],
 )  # fmt: skip
@@ -102,6 +107,19 @@ def test_odd_events_are_read_defensively(detail: dict[str, Any], expected: Any) 
         assert "another" in found.reason
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("event", [ADDED, made.scim_patch_user(TENANT, U)])
+def test_an_event_is_found_in_a_letter_of_sns_and_behind_a_byte_order_mark(event: dict[str, Any]) -> None:
+    letter = {"Type": "Notification", "MessageId": M, "TopicArn": "arn:aws:sns:eu-west-1:1:t"}
+    assert read("\ufeff" + json.dumps(event)) == read(event)
+    assert read(letter | {"Message": json.dumps(event)}) == read(event)
+    with pytest.raises(UnparsableError):
+        read(letter | {"Message": "hello"})
+
+
+def test_what_a_service_did_by_itself_is_understood_too() -> None:
+    assert read(ADDED | {"detail-type": "AWS Service Event via CloudTrail"}) == GROUP_HINT
 
 
 @pytest.mark.parametrize(
