@@ -188,6 +188,20 @@ class TestLapsed:
         ending.end_access()
         assert again(profile).ended_at == recently
 
+    def test_a_session_of_long_ago_shortens_nobodys_grace_period(self) -> None:
+        profile = make_profile()
+        memberships.give(profile.user, profile.team, until=timezone.now() + timedelta(days=1))
+        Membership.objects.filter(source="saml").update(valid_until=timezone.now() - timedelta(days=60))
+        assert ending.end_access() == []
+        memberships.take_back(profile.user, profile.team)
+        ending.end_access()
+        again(profile)
+        assert profile.ended_by == End.REVOKED
+        assert profile.retire_at is not None
+        assert days_between(timezone.now(), profile.retire_at) == 14
+        # The apps are stopped now; nothing is deleted yet.
+        assert profiles.due_to_retire(10) == [profile.pk]
+
     def test_it_is_revoked_when_the_evidence_goes_too(self) -> None:
         profile = make_profile()
         let_lapse()
