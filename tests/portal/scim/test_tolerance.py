@@ -1,10 +1,11 @@
 """What vendors and their validators send beside the letter of the RFCs is taken, and means what they mean by it."""
 
+from io import BytesIO
 from typing import Any
 
 import pytest
 
-from portal.scim import patches
+from portal.scim import patches, received
 from teams.models import AuditEvent
 from tests.portal.people import log
 from tests.portal.scim.scim_client import ENTERPRISE, GROUP, USER, Provider, read, recorded, refusal
@@ -115,6 +116,26 @@ def test_the_type_of_a_body_does_not_matter(okta: Provider, media: str) -> None:
         headers={"Authorization": f"Bearer {okta.secret}", "Accept": "*/*"},
     )
     assert response.status_code == 201
+
+
+class TestChunks:
+    BODY = b'{"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "zed"}'
+
+    def post(self, okta: Provider, content: bytes, **environ: Any) -> Any:
+        """Send a body without its length, as a server hands it on that has put the chunks together."""
+        extra = {"wsgi.input": BytesIO(content), "HTTP_TRANSFER_ENCODING": "chunked", **environ}
+        headers = {"Authorization": f"Bearer {okta.secret}"}
+        return okta.browser.generic("POST", "/scim/v2/Users", headers=headers, **extra)
+
+    def test_a_body_in_chunks_is_read(self, okta: Provider) -> None:
+        assert self.post(okta, self.BODY, **{"wsgi.input_terminated": True}).status_code == 201
+
+    def test_within_the_limit(self, okta: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(received, "MAX_BODY_BYTES", len(self.BODY) - 1)
+        assert self.post(okta, self.BODY, **{"wsgi.input_terminated": True}).status_code == 413
+
+    def test_not_from_a_server_that_would_wait_for_more(self, okta: Provider) -> None:
+        assert self.post(okta, self.BODY).status_code == 400
 
 
 class TestLog:
