@@ -474,3 +474,19 @@ class TestOtherDoors:
         Membership.objects.all().delete()
         assert not profiles.retry(profile, by="alice")
         assert again(profile).state == state
+
+
+@pytest.mark.parametrize("what", ["given", "remapped", "joined"])
+def test_apps_go_on_when_another_source_speaks_of_somebody_whose_session_is_over(what: str) -> None:
+    profile = make_profile()
+    let_lapse()
+    ending.end_access()
+    if what == "given":
+        memberships.give(profile.user, make_team("team9"), until=timezone.now() + timedelta(days=1))
+    elif what == "remapped":
+        memberships.remap(team_ids=[profile.team_id])
+    else:
+        memberships.change_group("scim:hr", memberships.GroupRef("g", "g"), joined=[profile.user_id])
+    assert ending.end_access() == []
+    assert again(profile).ended_by == End.LAPSED
+    assert not AuditEvent.objects.filter(action="membership_removed").exists()
