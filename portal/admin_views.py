@@ -19,6 +19,7 @@ from teams.explain import Explanation, UnknownNameError
 from teams.models import Team
 from teams.moments import NotAMomentError, read_moment
 from teams.review import Line, Review, UnknownTeamError
+from teams.scrubbing import storable
 
 PEOPLE_PER_PAGE = 100
 
@@ -42,7 +43,7 @@ def urls(site: AdminSite) -> list[URLPattern]:
 
 def why(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """Tell which evidence gives a person access to a team, or what is missing."""
-    asked = {name: request.GET.get(name, "").strip() for name in ("user", "team")}
+    asked = {name: _asked(request, name) for name in ("user", "team")}
     found, faults = _explanation(**asked) if any(asked.values()) else (None, [])
     context = {
         **site.each_context(request),
@@ -53,6 +54,11 @@ def why(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "teams": _teams(),
     }
     return TemplateResponse(request, "admin/why.html", context)
+
+
+def _asked(request: HttpRequest, name: str) -> str:
+    """Return what was typed, without what the database cannot look for."""
+    return storable(request.GET.get(name, "")).strip()
 
 
 def _explanation(user: str, team: str) -> tuple[Explanation | None, list[str]]:
@@ -69,7 +75,7 @@ def _explanation(user: str, team: str) -> tuple[Explanation | None, list[str]]:
 
 def access_review(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Tell who had access to a team at a moment, page by page; or as CSV, of all teams where none is chosen."""
-    slug, at = request.GET.get("team", "").strip(), request.GET.get("at", "").strip()
+    slug, at = _asked(request, "team"), _asked(request, "at")
     as_csv = request.GET.get("format") == "csv"
     found, fault = None, ""
     try:
@@ -79,7 +85,7 @@ def access_review(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
             return _download([found] if found else review.teams(moment), slug, moment)
     except (NotAMomentError, UnknownTeamError) as error:
         fault = str(error)
-    lines, next_page = _page(found, after=request.GET.get("after", "")) if found else ([], "")
+    lines, next_page = _page(found, after=storable(request.GET.get("after", ""))) if found else ([], "")
     context = {
         **site.each_context(request),
         "title": "Who had access?",

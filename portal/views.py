@@ -140,7 +140,7 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         return redirect("landing")
     target = launch.find(user, slug)
     if target is None:
-        raise Http404
+        return _not_theirs(user, slug)
     if not target.ready:
         profiles.request(user_id=user.pk, team_id=target.team_id)
         return HttpResponseSeeOther(reverse("progress", args=[slug]))
@@ -150,6 +150,9 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         return HttpResponseSeeOther(reverse("progress", args=[slug]))
     except AwsError as error:
         return _launch_failed(request, target, error)
+    if not launch.is_still_theirs(target):
+        launch.record_thrown_away(target, presigned)
+        return HttpResponseSeeOther(reverse("progress", args=[slug]))
     launch.record(target, presigned)
     response = HttpResponseSeeOther(presigned.url)
     response["Cache-Control"] = "no-store"
@@ -166,8 +169,27 @@ def team_link(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     """
     found = access.find(user, slug)
     if found is None:
-        raise Http404
+        return _not_theirs(user, slug)
     return render(request, "portal/team_link.html", {"person": user, "team": found.team})
+
+
+def _not_theirs(user: User, slug: str) -> HttpResponse:
+    """404 for a team that this person may not open; by name only for who had a profile in it, raised for all others."""
+    team = Team.objects.filter(slug=slug, profiles__user=user.pk).first()
+    if team is None:
+        raise Http404
+    contact = team.contact or settings.SUPPORT_CONTACT
+    message = (
+        f"Nothing gives you access to {team} at the moment, so Studio does not open. If you still need it, "
+        f"ask {contact or 'the people who run this portal'}."
+    )
+    return _error(
+        HTTPStatus.NOT_FOUND,
+        f"You no longer have access to {team}",
+        message,
+        action_url=reverse("landing"),
+        action_label="Back to your teams",
+    )
 
 
 def _launch_failed(request: HttpRequest, target: launch.Target, error: AwsError) -> HttpResponse:
@@ -208,7 +230,7 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     """How far the profile is: a page, or for an htmx poll the part of it that moves. Nothing is written here."""
     found = access.find(user, slug)
     if found is None:
-        raise Http404
+        return _not_theirs(user, slug)
     profile = Profile.objects.filter(user=user, team=found.team).first()
     state = (_shown(profile.state) if profile else None) or Profile.State.WANTED
     failed = state in TROUBLE

@@ -26,6 +26,9 @@ End = Profile.End
 BATCH = 1000
 # Sources whose evidence ends with a sign-on session and comes back with the next.
 SESSION_SOURCES = "saml"
+# The sweep finds a session that is over within a minute. Where one has been over for so long, access rested on other
+# evidence since, and it is the end of that which counts.
+FOUND_WITHIN = timedelta(days=1)
 
 
 def end_access(user_ids: Iterable[int] | None = None, team_ids: Iterable[int] | None = None) -> list[int]:
@@ -161,8 +164,11 @@ class _Ending:
 
 
 def _decide(profile: Profile) -> _Ending:
+    now = timezone.now()
     lapsed_at: datetime | None = profile.lapsed_at  # type: ignore[attr-defined]
-    ended_at = lapsed_at or timezone.now()
+    if lapsed_at is not None and lapsed_at < now - FOUND_WITHIN:
+        lapsed_at = None
+    ended_at = lapsed_at or now
     grace = timedelta(days=profile.team.grace_days)
     # Only what the portal made is the portal's to delete.
     retire_at = ended_at + grace if profile.managed and not profile.team.keeps_profiles else None

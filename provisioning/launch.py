@@ -1,4 +1,7 @@
-"""A launch: authorise again, mint one URL, record it. A measured path: one query, one call of AWS, one audit row."""
+"""A launch: authorise again, mint one URL, ask once more, record it.
+
+A measured path: one query before the one call of AWS, the same query after it, one audit row.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -101,6 +104,24 @@ def open_studio(target: Target) -> Presigned:
             raise
         _look_again(target, error)
     raise NotReady
+
+
+def is_still_theirs(target: Target) -> bool:
+    """Whether the person may still open the team with this role; ask it once AWS has answered, which can take long."""
+    row = _fetch(target.user_id, target.slug)
+    return row is not None and row["role"] == target.execution_role_arn
+
+
+def record_thrown_away(target: Target, presigned: Presigned) -> None:
+    """Write the audit row of a URL that nobody gets, because access ended or changed while AWS made it."""
+    audit.record(
+        AuditEvent.Action.LAUNCH,
+        outcome=AuditEvent.Outcome.FAILED,
+        target=target.profile_name,
+        team=target.slug,
+        reason="Access ended or changed while AWS was asked; the URL was thrown away.",
+        aws_request_id=presigned.request_id,
+    )
 
 
 def record(target: Target, presigned: Presigned) -> None:

@@ -1,7 +1,8 @@
 """The SQL behind `teams.memberships`, set by set, and what it changed; nothing else calls it.
 
 Wanted evidence is worked out from group memberships and role mappings and compared with what is on record in one
-statement, for one user as for all of them. Evidence that has run out counts as gone: it is deleted, or begins anew.
+statement, for one user as for all of them. Evidence that has run out counts as gone: it is deleted, or begins anew;
+only that of a sign-on stays until its source speaks again.
 """
 
 import re
@@ -166,6 +167,9 @@ _CHANGED = """
                coalesce(h.mapping_id, w.mapping_id) AS mapping_id, w.valid_until, h.valid_until AS until,
                CASE
                    WHEN h.id IS NULL THEN 'added'
+                   -- That a session is over takes nothing away, unless its own source speaks again.
+                   WHEN w.user_id IS NULL AND h.valid_until <= %(now)s AND h.source <> %(source)s
+                        AND (h.source = 'saml' OR h.source LIKE 'saml:%%') THEN 'lapsed'
                    WHEN w.user_id IS NULL AND h.valid_until <= %(now)s THEN 'expired'
                    -- What names the team itself is only ever added to.
                    WHEN w.user_id IS NULL AND h.group_id IS NULL THEN 'kept'
@@ -195,7 +199,7 @@ _CHANGED = """
     ), changed AS (
         SELECT compared.*, standing.user_id IS NOT NULL AS kept
         FROM compared LEFT JOIN standing USING (user_id, team_id)
-        WHERE compared.change NOT IN ('kept', 'renewed')
+        WHERE compared.change NOT IN ('kept', 'renewed', 'lapsed')
     )
 """
 

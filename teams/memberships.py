@@ -54,6 +54,7 @@ def saml_source(realm: str) -> str:
 def apply(observation: UserObservation, *, entered: bool = False) -> Applied:
     """Make the memberships of one user agree with what a source said, and clear away what has expired.
 
+    Expired evidence of other sources' sign-ons stays, and gives nothing: their sessions are over, and no more is known.
     Memberships and their audit rows commit together; `access_changed` follows when any evidence came or went. Groups
     that no column can hold and unknown team ids are skipped and logged. `entered` says that the caller's transaction
     is behind the gate with the user's row locked, as it is after `users.sign_on`. Raises User.DoesNotExist for a user

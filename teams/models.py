@@ -523,6 +523,9 @@ class AuditEvent(models.Model):
         ACCESS_TAKEN = "access_taken", "access taken back"
         TOKEN_CREATED = "token_created", "token created"
         TOKEN_REVOKED = "token_revoked", "token revoked"
+        GROUP_CREATED = "group_created", "group created"
+        GROUP_CHANGED = "group_changed", "group changed"
+        GROUP_DELETED = "group_deleted", "group deleted"
 
     at = models.DateTimeField(default=timezone.now, editable=False)
     action = models.CharField(max_length=32, choices=Action.choices)

@@ -35,9 +35,11 @@ def streamed(pieces: Iterator[str], status: int = 200) -> HttpResponseBase:
     return _plain(StreamingHttpResponse(chain(first, pieces), status=status, content_type=MEDIA_TYPE))
 
 
-def empty(status: int = 204) -> HttpResponse:
+def empty(status: int = 204) -> Any:
     """Answer nothing but a status."""
-    return _plain(HttpResponse(status=status))
+    response = _plain(HttpResponse(status=status))
+    del response["Content-Type"]
+    return response
 
 
 def error(status: int, detail: str, scim_type: str = "") -> HttpResponse:

@@ -19,11 +19,13 @@ from scim2_models import Context, NotFoundException, UniquenessException
 
 from portal.scim import group_rows, member_changes, patches, schema, user_rows
 from portal.scim.users import Requirement
-from teams import memberships
+from teams import audit, memberships, snapshots
 from teams.memberships import GroupRef, Member, SourceObservation
-from teams.models import Group, ScimClient, ScimGroup, ScimUser
+from teams.models import AuditEvent, Group, ScimClient, ScimGroup, ScimUser
 
 logger = logging.getLogger(__name__)
+
+Action = AuditEvent.Action
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def statement(body: dict[str, Any], context: Context) -> Statement:
             members = list(member_changes.ids([] if value is None else value))
         else:
             rest[key] = value
-    said = schema.Group.model_validate(rest, scim_ctx=context, scim_policy=schema.POLICY)
+    said = schema.Group.model_validate(schema.canonical(rest), scim_ctx=context, scim_policy=schema.POLICY)
     return Statement(said, frozenset(each for each in members if each is not None))
 
 
@@ -66,7 +68,7 @@ def create(client: ScimClient, stated: Statement) -> ScimGroup:
         row.group = Group.objects.get(source=client.source, external_id=str(row.scim_id))
         row.save(force_insert=True)
         _touch(client, joined)
-    logger.info("%s made the group %r with %d members.", client.source, row.display_name, len(joined))
+        _record(Action.GROUP_CREATED, row, {"after": _told(row)}, joined=len(joined))
     return row
 
 
@@ -95,44 +97,44 @@ def delete(client: ScimClient, scim_id: uuid.UUID | None, *, require: Requiremen
     """Forget a group with the access that rests on it."""
     with transaction.atomic():
         row = _locked(client, scim_id, require)
-        drop(row)
-    logger.info("%s deleted the group %r.", client.source, row.display_name)
-
-
-def drop(row: ScimGroup) -> None:
-    """Forget a group with the access that rests on it, in a transaction that has the gate to itself."""
-    _touch(row.client, _members(row))
-    # The row of the resource goes with that of the group.
-    memberships.drop_group(row.client.source, str(row.scim_id))
+        members = _members(row)
+        _touch(client, members)
+        # The row of the resource goes with that of the group.
+        memberships.drop_group(client.source, str(row.scim_id))
+        _record(Action.GROUP_DELETED, row, {"before": _told(row)}, left=len(members))
 
 
 def _write(row: ScimGroup, said: schema.Group, changes: member_changes.MemberChanges) -> ScimGroup:
-    name, external_id = row.display_name, row.external_id
+    before = _told(row)
     group_rows.fill(row, said)
-    renamed = row.display_name != name
+    renamed = row.display_name != before["name"]
     if renamed:
         _require_free_name(row)
-    moved = _change_members(row, changes, renamed=renamed)
-    if renamed or row.external_id != external_id or moved:
+    joined, left = _change_members(row, changes, renamed=renamed)
+    data = snapshots.difference(before, _told(row))
+    if data or joined or left:
         row.version += 1
         row.changed_at = timezone.now()
         row.save()
-        _touch(row.client, moved | _members(row) if renamed else moved)
+        _touch(row.client, joined | left | (_members(row) if renamed else set()))
+        _record(Action.GROUP_CHANGED, row, data, joined=len(joined), left=len(left))
     return row
 
 
-def _change_members(row: ScimGroup, changes: member_changes.MemberChanges, *, renamed: bool) -> set[int]:
-    """Write who is in the group now, and its name; return the ids of the people who came or went."""
+def _change_members(
+    row: ScimGroup, changes: member_changes.MemberChanges, *, renamed: bool
+) -> tuple[set[int], set[int]]:
+    """Write who is in the group now, and its name; return the ids of the people who came, and of those who went."""
     joined, left = _people(row.client, changes.joined), _people(row.client, changes.left, tell=False)
     if changes.whole:
         before = _members(row)
         _state(row, changes.joined)
-        return before ^ joined
+        return joined - before, before - joined
     before = _members(row, joined | left)
     joined, left = joined - before, left & before
     if renamed or joined or left:
         memberships.change_group(row.client.source, _ref(row), joined=joined, left=left)
-    return joined | left
+    return joined, left
 
 
 def _state(row: ScimGroup, ids: Iterable[uuid.UUID]) -> None:
@@ -164,6 +166,17 @@ def _touch(client: ScimClient, people: Iterable[int]) -> None:
     if wanted:
         rows = ScimUser.objects.filter(client=client, user__in=wanted)
         rows.update(version=F("version") + 1, changed_at=timezone.now())
+
+
+def _told(row: ScimGroup) -> dict[str, str]:
+    return {"name": row.display_name, "external id": row.external_id}
+
+
+def _record(action: AuditEvent.Action, row: ScimGroup, data: dict[str, Any], *, joined: int = 0, left: int = 0) -> None:
+    """Tell what a group is called and how many came and went; whose access changes is told person by person."""
+    numbers = {key: number for key, number in (("joined", joined), ("left", left)) if number}
+    told = {"source": row.client.source, "id": str(row.scim_id), **data, **numbers}
+    audit.record(action, target=f"group: {row.display_name}", data=told)
 
 
 def _ref(row: ScimGroup) -> GroupRef:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from django.db.models import BooleanField, F, Func, Q, Value
-from scim2_models import EnterpriseUser, InvalidFilterException, ScimFilter
+from scim2_models import InvalidFilterException, ScimFilter
 from scim2_models.path import (
     ORDERING_OPERATORS,
     AttributeBinding,
@@ -23,6 +23,8 @@ from scim2_models.path import (
     ValuePath,
     coerce_value,
 )
+
+from portal.scim.schema import EnterpriseUser
 
 _EXTENSION = str(EnterpriseUser.__schema__)
 _ANCHORS = {

@@ -9,7 +9,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Lower
 from django.http.response import HttpResponseBase
-from scim2_models import Context, EnterpriseUser, InvalidPathException, ResponseParameters, SearchRequest
+from scim2_models import Context, InvalidPathException, ResponseParameters, SearchRequest
 from scim2_models.path import AttributeBinding
 
 from portal.scim import answers, filters, group_rows, json_paths, schema, user_rows
@@ -101,8 +101,8 @@ def _stored(binding: AttributeBinding) -> KeyTextTransform:
     """Return the expression of an attribute that is kept as JSON."""
     found: Any = F("attributes")
     keys = [json_paths.json_name(binding.model, binding.field_name)]
-    if binding.model is EnterpriseUser:
-        keys.insert(0, str(EnterpriseUser.__schema__))
+    if binding.model is schema.EnterpriseUser:
+        keys.insert(0, str(schema.EnterpriseUser.__schema__))
     if binding.sub_field_name:
         keys.append(json_paths.json_name(binding.field_type, binding.sub_field_name))
     for key in keys[:-1]:

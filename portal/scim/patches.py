@@ -40,7 +40,10 @@ def operations(body: dict[str, Any]) -> list[dict[str, Any]]:
         raise InvalidValueException(detail="Operations has to be a list of one or more operations.")
     if len(listed) > MAX_OPERATIONS:
         raise InvalidValueException(detail=f"There are more than {MAX_OPERATIONS} operations.")
-    return [_operation(each) for each in listed]
+    unfolded = [each for sent in listed for each in _unfolded(_operation(sent))]
+    if len(unfolded) > MAX_OPERATIONS:
+        raise InvalidValueException(detail=f"The operations do more than {MAX_OPERATIONS} things.")
+    return unfolded
 
 
 def _operation(sent: Any) -> dict[str, Any]:
@@ -56,6 +59,20 @@ def _operation(sent: Any) -> dict[str, Any]:
     if "value" in found:
         operation["value"] = found["value"]
     return operation
+
+
+def _unfolded(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Take paths that choose among entries, as in `emails[type eq "work"].value`, out of the value of an operation.
+
+    Entra ID has them there as keys; the library passes over these.
+    """
+    value = operation.get("value")
+    if "path" in operation or operation["op"] == "remove" or not isinstance(value, dict):
+        return [operation]
+    chosen = [key for key in value if "[" in key]
+    rest = {key: item for key, item in value.items() if key not in chosen}
+    kept = [{**operation, "value": rest}] if rest or not chosen else []
+    return kept + [_operation({"op": operation["op"], "path": key, "value": value[key]}) for key in chosen]
 
 
 def apply(model: type[Patched], resource: Patched, listed: list[dict[str, Any]]) -> Patched:
@@ -74,9 +91,16 @@ def _translated(model: type[Patched], operation: dict[str, Any]) -> dict[str, An
         named = Path.__class_getitem__(model)(path)
         if named.resolve() is None and named.model is None:
             raise InvalidPathException(detail=f"There is no attribute {path}.")
-    if operation["op"] == "remove" or "value" not in operation:
+    if operation["op"] == "remove":
+        return operation if _names_entries(operation) else {key: operation[key] for key in operation if key != "value"}
+    if "value" not in operation:
         return operation
     return {**operation, "value": _value(model, path or "", operation["value"])}
+
+
+def _names_entries(operation: dict[str, Any]) -> bool:
+    """Whether the value of a remove says which entries go; Entra ID also repeats the value of what the path names."""
+    return isinstance(operation.get("value"), (list, dict)) and "[" not in operation.get("path", "")
 
 
 def _value(model: type[Patched], name: str, value: Any) -> Any:

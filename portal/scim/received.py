@@ -26,7 +26,7 @@ def body(request: HttpRequest) -> dict[str, Any]:
 
     Raises PayloadTooLargeException above `MAX_BODY_BYTES`, InvalidSyntaxException for what is no JSON object.
     """
-    content = request.read(MAX_BODY_BYTES + 1)
+    content = _stream(request).read(MAX_BODY_BYTES + 1)
     if len(content) > MAX_BODY_BYTES:
         raise PayloadTooLargeException(detail=f"The body is larger than {MAX_BODY_BYTES} bytes.")
     try:
@@ -38,6 +38,13 @@ def body(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidSyntaxException(detail="The body is not a JSON object.")
     return found
+
+
+def _stream(request: HttpRequest) -> Any:
+    """Return what to read the body from; of one that comes in chunks, without its length, Django reads nothing."""
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    # Only a server that says so ends the stream with the body.
+    return request.META["wsgi.input"] if chunked and request.META.get("wsgi.input_terminated") else request
 
 
 def selection(request: HttpRequest, model: Any) -> ResponseParameters[Any]:

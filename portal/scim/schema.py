@@ -3,14 +3,17 @@
 from typing import Annotated, Any, TypeAlias
 
 import scim2_models
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler, field_validator
+from pydantic_core import CoreSchema, core_schema
 from scim2_models import (
     AnyExtension,
     AuthenticationScheme,
     Bulk,
+    CaseExact,
     ChangePassword,
-    EnterpriseUser,
+    ComplexAttribute,
     ETag,
+    External,
     Filter,
     Meta,
     Mutability,
@@ -46,10 +49,50 @@ class Email(scim2_models.Email):
     value: str | None = None
 
 
+class Link(Reference[External]):
+    """An address elsewhere as it was sent: Entra ID's validator has a word for `profileUrl`, people have anything."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source_type: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take any text."""
+        as_text = core_schema.plain_serializer_function_ser_schema(str)
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(), serialization=as_text)
+
+
+class Photo(scim2_models.Photo):
+    """A picture somewhere."""
+
+    value: Link | None = None
+
+
 class User(scim2_models.User[AnyExtension]):
     """The user of RFC 7643."""
 
     emails: list[Email] | None = None  # type: ignore[assignment]
+    photos: list[Photo] | None = None  # type: ignore[assignment]
+    profile_url: Link | None = None
+
+
+class Manager(ComplexAttribute):
+    """A manager as vendors send them: by id alone (the library wants an address too), or with a name to display."""
+
+    value: Annotated[str | None, CaseExact.true] = None
+    ref: Reference["User"] | None = Field(  # type: ignore[type-arg]
+        None, serialization_alias="$ref", validation_alias="$ref"
+    )
+    display_name: str | None = None
+
+
+class EnterpriseUser(scim2_models.EnterpriseUser):
+    """The extension of RFC 7643 for companies."""
+
+    manager: Manager | None = None  # type: ignore[assignment]
+
+    @field_validator("manager", mode="before")
+    @classmethod
+    def _id_alone(cls, said: Any) -> Any:
+        """Take Entra ID's bare id for the manager with this id, and an empty one for nobody."""
+        return ({"value": said} if said else None) if isinstance(said, str) else said
 
 
 class GroupMember(scim2_models.GroupMember):
@@ -71,6 +114,17 @@ class Group(scim2_models.Group):
 # The user with what both vendors send besides: the extension of RFC 7643 for companies.
 FullUser: TypeAlias = User[EnterpriseUser]
 AnyModel: TypeAlias = type[Resource[Any]]
+
+_URNS = {str(model.__schema__).lower(): str(model.__schema__) for model in (User, EnterpriseUser, Group)}
+
+
+def canonical(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body that names our schemas as we do: whoever writes a URN in other letters means the same one."""
+    return {key: _canonical(value) if key.lower() == "schemas" else value for key, value in body.items()}
+
+
+def _canonical(schemas: Any) -> Any:
+    return [_URNS.get(str(each).lower(), each) for each in schemas] if isinstance(schemas, list) else schemas
 
 
 def _config() -> ServiceProviderConfig:

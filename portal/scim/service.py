@@ -47,10 +47,12 @@ def _invalid(error: ValidationError) -> HttpResponseBase:
 
 def _serve(request: HttpRequest, client: ScimClient, parts: list[str]) -> HttpResponseBase:
     methods = _methods(request, client, parts)
-    if request.method in methods:
-        return methods[request.method]()
+    # The server in front leaves the body away.
+    method = "GET" if request.method == "HEAD" else request.method
+    if method in methods:
+        return methods[method]()
     response = answers.error(405, f"{request.method} is not supported here.")
-    response["Allow"] = ", ".join(methods)
+    response["Allow"] = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
     return response
 
 
@@ -118,7 +120,8 @@ def _of_user(request: HttpRequest, client: ScimClient, scim_id: str) -> dict[str
 
 
 def _stated(request: HttpRequest, context: Context) -> schema.FullUser:
-    return schema.FullUser.model_validate(received.body(request), scim_ctx=context, scim_policy=schema.POLICY)
+    body = schema.canonical(received.body(request))
+    return schema.FullUser.model_validate(body, scim_ctx=context, scim_policy=schema.POLICY)
 
 
 def _replaced(before: schema.FullUser, said: schema.FullUser) -> schema.FullUser:

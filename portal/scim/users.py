@@ -19,6 +19,7 @@ from teams.memberships import GroupRef, UserObservation
 from teams.models import AuditEvent, Group, ScimClient, ScimGroup, ScimUser, User
 from teams.users import UnusableIdentityError
 
+Action = AuditEvent.Action
 Change = Callable[[schema.FullUser], schema.FullUser]
 Requirement = Callable[[str], None]
 
@@ -80,6 +81,8 @@ def delete(client: ScimClient, scim_id: uuid.UUID | None, *, require: Requiremen
         groups = ScimGroup.objects.filter(client=client, group__memberships__user=row.user)
         groups.update(version=F("version") + 1, changed_at=timezone.now())
         _leave(row.user, client)
+        told = {"before": user_rows.snapshot(row, row.user)}
+        audit.record(Action.USER_CHANGED, target=row.user.username, reason="deleted by SCIM", data=told)
         row.delete()
 
 
@@ -155,4 +158,4 @@ def _locked(client: ScimClient, scim_id: uuid.UUID | None) -> ScimUser:
 def _record(row: ScimUser, before: snapshots.Snapshot, *, reason: str = "") -> None:
     data = snapshots.difference(before, user_rows.snapshot(row, row.user))
     if data:
-        audit.record(AuditEvent.Action.USER_CHANGED, target=row.user.username, reason=reason, data=data)
+        audit.record(Action.USER_CHANGED, target=row.user.username, reason=reason, data=data)

@@ -188,6 +188,20 @@ class TestLapsed:
         ending.end_access()
         assert again(profile).ended_at == recently
 
+    def test_a_session_of_long_ago_shortens_nobodys_grace_period(self) -> None:
+        profile = make_profile()
+        memberships.give(profile.user, profile.team, until=timezone.now() + timedelta(days=1))
+        Membership.objects.filter(source="saml").update(valid_until=timezone.now() - timedelta(days=60))
+        assert ending.end_access() == []
+        memberships.take_back(profile.user, profile.team)
+        ending.end_access()
+        again(profile)
+        assert profile.ended_by == End.REVOKED
+        assert profile.retire_at is not None
+        assert days_between(timezone.now(), profile.retire_at) == 14
+        # The apps are stopped now; nothing is deleted yet.
+        assert profiles.due_to_retire(10) == [profile.pk]
+
     def test_it_is_revoked_when_the_evidence_goes_too(self) -> None:
         profile = make_profile()
         let_lapse()
@@ -460,3 +474,19 @@ class TestOtherDoors:
         Membership.objects.all().delete()
         assert not profiles.retry(profile, by="alice")
         assert again(profile).state == state
+
+
+@pytest.mark.parametrize("what", ["given", "remapped", "joined"])
+def test_apps_go_on_when_another_source_speaks_of_somebody_whose_session_is_over(what: str) -> None:
+    profile = make_profile()
+    let_lapse()
+    ending.end_access()
+    if what == "given":
+        memberships.give(profile.user, make_team("team9"), until=timezone.now() + timedelta(days=1))
+    elif what == "remapped":
+        memberships.remap(team_ids=[profile.team_id])
+    else:
+        memberships.change_group("scim:hr", memberships.GroupRef("g", "g"), joined=[profile.user_id])
+    assert ending.end_access() == []
+    assert again(profile).ended_by == End.LAPSED
+    assert not AuditEvent.objects.filter(action="membership_removed").exists()

@@ -230,6 +230,12 @@ class TestPage:
         assert "no team with the slug “&lt;i&gt;y”" in text
         assert "<b>x" not in text
 
+    def test_what_no_name_can_hold_is_unknown(self) -> None:
+        make_team("team1")
+        text = self.get("alice", user="us\x00er", team="te\x00am").content.decode()
+        assert "Nobody is known as “user”" in text
+        assert "no team with the slug “team”" in text
+
     def test_it_writes_nothing(self) -> None:
         make_user("user1")
         make_team("team1")

@@ -263,10 +263,27 @@ class TestEnd:
     def test_what_has_run_out_is_cleared_away_by_any_later_statement(self, clock: Any, by_group: bool) -> None:
         user, team = make_user("alice"), make_team("one")
         make_mapping("staff", team)
-        end = clock(0) + timedelta(hours=1)
-        say_groups(user, "staff", valid_until=end) if by_group else say_teams(user, team, valid_until=end)
+        until = {"valid_until": clock(0) + timedelta(hours=1), "source": "manual"}
+        say_groups(user, "staff", **until) if by_group else say_teams(user, team, **until)
         clock(2)
         assert say_groups(user, source="elsewhere") == Applied(removed=ids(team))
+        assert not Membership.objects.exists()
+        assert log()[1:] == [("membership_removed", "alice", "one", "expired")]
+
+    @pytest.mark.parametrize("by_group", [True, False])
+    @pytest.mark.parametrize("source", ["saml", "saml:partner"])
+    def test_a_session_that_is_over_is_cleared_away_by_its_own_source_only(
+        self, clock: Any, by_group: bool, source: str
+    ) -> None:
+        user, team = make_user("alice"), make_team("one")
+        make_mapping("staff", team)
+        until = {"valid_until": clock(0) + timedelta(hours=1), "source": source}
+        say_groups(user, "staff", **until) if by_group else say_teams(user, team, **until)
+        clock(2)
+        assert say_groups(user, source="elsewhere") == Applied()
+        assert access.find(user, "one") is None
+        assert Membership.objects.count() == 1
+        assert say_groups(user, source=source) == Applied(removed=ids(team))
         assert not Membership.objects.exists()
         assert log()[1:] == [("membership_removed", "alice", "one", "expired")]
 

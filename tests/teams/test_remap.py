@@ -100,13 +100,14 @@ def test_what_names_the_team_itself_stays() -> None:
     assert slugs(user) == ["one"]
 
 
-def test_what_has_run_out_goes() -> None:
-    user, team = make_user("alice"), make_team("one")
-    say_teams(user, team)
+def test_what_has_run_out_goes_but_for_that_of_sign_ons() -> None:
+    user, team, other = make_user("alice"), make_team("one"), make_team("two")
+    say_teams(user, team, source="manual")
+    say_teams(user, other)
     Membership.objects.update(valid_until=timezone.now())
     memberships.remap()
-    assert not Membership.objects.exists()
-    assert log()[1:] == [("membership_removed", "alice", "one", "expired")]
+    assert Membership.objects.get().team == other
+    assert log()[2:] == [("membership_removed", "alice", "one", "expired")]
 
 
 def test_a_second_time_changes_nothing() -> None:

@@ -459,6 +459,11 @@ class TestPage:
         assert "user1" in text
         assert "later" not in text
 
+    @pytest.mark.parametrize("query", [{"team": "\x00"}, {"team": "team1", "after": "\x00"}, {"at": "\x00"}])
+    def test_what_no_name_can_hold_is_nothing(self, query: dict[str, str]) -> None:
+        make_team("team1")
+        assert self.get("alice", **query).status_code == 200
+
     @pytest.mark.parametrize(("name", "status"), [("charlie", 403), ("anonymous", 302)])
     @pytest.mark.parametrize("form", ["", "csv"])
     def test_nobody_else_does(self, name: str, status: int, form: str) -> None:
