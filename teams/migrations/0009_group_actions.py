@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("teams", "0007_giving"),
+        ("teams", "0008_group_name"),
     ]
 
     operations = [
