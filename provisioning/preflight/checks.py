@@ -8,8 +8,8 @@ from provisioning.aws import preflight as aws
 from provisioning.aws.client import Account
 from provisioning.aws.errors import AwsError, Denied, NotFound
 from provisioning.aws.preflight import Caller, DomainDescription, RoleDescription
-from provisioning.preflight.plan import AccountPlan, DirectoryPlan, DomainPlan, Refusal, RolePlan
 from provisioning.policies.facts import RoleUse
+from provisioning.preflight.plan import AccountPlan, DirectoryPlan, DomainPlan, Refusal, RolePlan
 from provisioning.preflight.results import Level, Result, Subject, said
 
 PORTAL = "The portal itself"
@@ -37,13 +37,14 @@ def check_account(plan: AccountPlan, own: Caller | None) -> list[Result]:
         return [_own_account(plan, own)]
     subject = Subject(plan.group, "Portal role")
     role, external_id = plan.account.role_arn, plan.account.external_id
+    if own is None:
+        return [subject.fail("It could not be tried: AWS does not know the portal.")]
     try:
         found = aws.assume(role, plan.region, external_id=external_id)
     except Denied as error:
-        known = f" {own.arn}" if own else " the portal"
         asks = "asks for another external id than the account has here" if external_id else "asks for an external id"
         line = (
-            f"{role} cannot be assumed: it is not there, its trust policy does not name{known} or {asks}, or the "
+            f"{role} cannot be assumed: it is not there, its trust policy does not name {own.arn} or {asks}, or the "
             "portal's own policy lacks sts:AssumeRole for it."
         )
         return [subject.fail(line, error.request_id)]
