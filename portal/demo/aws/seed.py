@@ -9,6 +9,7 @@ REGION = "eu-west-1"
 DOMAIN = "d-demo0studio1"
 TEAM_ROLES = (f"arn:aws:iam::{ACCOUNT}:role/StudioTeam1", f"arn:aws:iam::{ACCOUNT}:role/StudioTeam2")
 TEAM_TAGS = ("Team1", "Team2")
+DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT}:role/StudioDefault"
 DENIED_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Administrator"
 
 OTHER_ACCOUNT = "444455556666"
@@ -38,7 +39,8 @@ def seed(state: State, *, region: str = REGION) -> None:
     """
     with state.lock:
         state.add_account(ACCOUNT, home=True).denied_roles = [DENIED_ROLE]
-        state.add_domain(DOMAIN, account_id=ACCOUNT, region=region, name="studio-demo")
+        domain = state.add_domain(DOMAIN, account_id=ACCOUNT, region=region, name="studio-demo")
+        domain.settings["DefaultUserSettings"] = {"ExecutionRole": DEFAULT_ROLE}
         state.add_domain(OTHER_DOMAIN, account_id=OTHER_ACCOUNT, region=region, name="studio-other")
         state.add_role(OTHER_PORTAL_ROLE, external_id=OTHER_EXTERNAL_ID)
     seed_execution_roles(state)

@@ -177,7 +177,8 @@ class Handle:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead boto3 here."""
-        return {f"AWS_ENDPOINT_URL_{service.name.upper()}": self.url for service in SERVICES}
+        names = (service.name.upper().replace("-", "_") for service in SERVICES)
+        return {f"AWS_ENDPOINT_URL_{name}": self.url for name in names}
 
     def calls(self, operation: str = "") -> list[Call]:
         """Return the calls so far, all or those of one operation."""

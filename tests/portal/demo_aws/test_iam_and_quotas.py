@@ -1,11 +1,14 @@
 """As much of IAM and of Service Quotas as a preflight looks at."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from portal.demo.aws.seed import OTHER_ACCOUNT, TEAM_ROLES
 from portal.demo.aws.server import Handle, start
+from portal.demo.environment import Ports, product
+from portal.demo.home import Home
 from tests.portal.demo_aws.conftest import connect, refusal
 
 
@@ -47,7 +50,7 @@ def test_the_quota_is_the_accounts(standin: Handle) -> None:
     assert code == "NoSuchResourceException"
 
 
-def test_roles_survive_a_restart(tmp_path: Any) -> None:
+def test_roles_survive_a_restart(tmp_path: Path) -> None:
     arn = "arn:aws:iam::111122223333:role/deep/down/Kept"
     first = start(state_file=tmp_path / "state.json")
     first.state.add_execution_role(arn, services=["lambda.amazonaws.com"], tags={"Team": "x"})
@@ -59,3 +62,9 @@ def test_roles_survive_a_restart(tmp_path: Any) -> None:
     finally:
         second.stop()
     assert (role["Arn"], role["Path"]) == (arn, "/deep/down/")
+
+
+def test_the_demo_asks_the_stand_in_for_every_service(standin: Handle, tmp_path: Path) -> None:
+    given = product(Home(tmp_path), Ports.read({}), database_url="", redis_url="")
+    assert set(standin.environment()) <= set(given)
+    assert "AWS_ENDPOINT_URL_SERVICE_QUOTAS" in given
