@@ -66,5 +66,5 @@ def test_roles_survive_a_restart(tmp_path: Path) -> None:
 
 def test_the_demo_asks_the_stand_in_for_every_service(standin: Handle, tmp_path: Path) -> None:
     given = product(Home(tmp_path), Ports.read({}), database_url="", redis_url="")
-    assert set(standin.environment()) <= set(given)
+    assert set(standin.environment) <= set(given)
     assert "AWS_ENDPOINT_URL_SERVICE_QUOTAS" in given
