@@ -33,7 +33,6 @@ def documents(account: AccountFacts, options: Options) -> list[Document]:
     made = _trust(account, options)
     given = permissions(account, options)
     notes = (_NETWORK_NOTE,) if alternatives(options) != [{}] else ()
-    # IAM has ten managed policies on a role unless the quota is raised.
     made += document.divided(
         f"{account.account_id}-portal-role-permissions",
         f"Portal role in {account.name}: permissions",
