@@ -89,5 +89,7 @@ def product(home: Home, ports: Ports, *, database_url: str, redis_url: str) -> d
         "AWS_ENDPOINT_URL_STS": ports.aws_url,
         "AWS_ENDPOINT_URL_IDENTITYSTORE": ports.aws_url,
         "AWS_ENDPOINT_URL_SQS": ports.aws_url,
+        "AWS_ENDPOINT_URL_IAM": ports.aws_url,
+        "AWS_ENDPOINT_URL_SERVICE_QUOTAS": ports.aws_url,
         "WORKER_CONCURRENCY": "8",
     }

@@ -85,6 +85,8 @@ _NOT_FOUND = {
     *("ResourceNotFound", "NotFound", "RecordNotFound"),
     # A queue, in its old form and in its new one.
     *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NonExistentQueue"),
+    # IAM, Service Quotas.
+    *("NoSuchEntity", "NoSuchResource"),
 }
 _IN_USE = {"ResourceInUse", "Conflict", "ResourceConflict", "ResourceAlreadyExists", "AlreadyExists"}
 _QUOTA = {"ResourceLimitExceeded", "ServiceQuotaExceeded"}

@@ -1,5 +1,7 @@
 """Every page: accessible in light and dark, no sideways scrolling, nothing from elsewhere, no cookie for scripts."""
 
+import json
+
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
@@ -79,6 +81,9 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "why/?user=ada&team=team1",
         "access-review/",
         "access-review/?team=team1",
+        "policies/",
+        "policies/?principal=arn:aws:iam::111122223333:role/StudioPortal&ips=192.0.2.0/24&account=111122223333",
+        "policies/?vpces=nonsense",
         "provisioning/profile/",
         "teams/auditevent/",
     ],
@@ -88,6 +93,27 @@ def test_admin_pages(admin_page: Page, stack: Stack, path: str) -> None:
     assert response
     assert response.status == 200
     assert inspect(admin_page) == []
+
+
+def test_policies_are_copied_as_they_are(new_context: NewContext, admin_state: dict, stack: Stack) -> None:
+    page = new_context(storage_state=admin_state, permissions=["clipboard-read", "clipboard-write"]).new_page()
+    page.goto(f"{stack.portal}/admin/policies/")
+    page.get_by_role("button", name="Copy Portal role in Demo account: permissions").click()
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert "PassExecutionRoles" in [statement["Sid"] for statement in copied["Statement"]]
+
+
+def test_preflight(admin_page: Page, stack: Stack) -> None:
+    admin_page.goto(f"{stack.portal}/admin/preflight/")
+    found = inspect(admin_page)
+    admin_page.get_by_role("button", name="Ask AWS now").click()
+    expect(admin_page.get_by_role("heading", name="Nothing is missing")).to_be_visible(timeout=READY_MS)
+    found += inspect(admin_page)
+    stack.behave(fail_next={"DescribeDomain": ["AccessDeniedException"], "GetRole": ["AccessDeniedException"]})
+    admin_page.get_by_role("button", name="Ask AWS now").click()
+    expect(admin_page.get_by_role("heading", name="1 thing is missing")).to_be_visible(timeout=READY_MS)
+    assert found + inspect(admin_page) == []
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,15 @@ class Role:
 
 @dataclass
 class Account:
-    """An AWS account: roles that can be assumed, execution roles that may not be passed, and quotas of a Region."""
+    """An AWS account: roles that can be assumed, execution roles that may not be passed, and quotas of a Region.
+
+    `execution_roles` are those that IAM tells of: by ARN, the `services` that may assume each, and its `tags`.
+    """
 
     account_id: str
     roles: dict[str, Role] = field(default_factory=dict)
     denied_roles: list[str] = field(default_factory=list)
+    execution_roles: dict[str, dict[str, Any]] = field(default_factory=dict)
     max_profiles: int = 100_000
     max_domains: int = 50
     max_spaces: int = 100_000

@@ -8,6 +8,8 @@ ACCOUNT = "111122223333"
 REGION = "eu-west-1"
 DOMAIN = "d-demo0studio1"
 TEAM_ROLES = (f"arn:aws:iam::{ACCOUNT}:role/StudioTeam1", f"arn:aws:iam::{ACCOUNT}:role/StudioTeam2")
+TEAM_TAGS = ("Team1", "Team2")
+DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT}:role/StudioDefault"
 DENIED_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Administrator"
 
 OTHER_ACCOUNT = "444455556666"
@@ -38,10 +40,20 @@ def seed(state: State, *, region: str = REGION) -> None:
     """
     with state.lock:
         state.add_account(ACCOUNT, home=True).denied_roles = [DENIED_ROLE]
-        state.add_domain(DOMAIN, account_id=ACCOUNT, region=region, name="studio-demo")
+        domain = state.add_domain(DOMAIN, account_id=ACCOUNT, region=region, name="studio-demo")
+        domain.settings["DefaultUserSettings"] = {"ExecutionRole": DEFAULT_ROLE}
         state.add_domain(OTHER_DOMAIN, account_id=OTHER_ACCOUNT, region=region, name="studio-other")
         state.add_role(OTHER_PORTAL_ROLE, external_id=OTHER_EXTERNAL_ID)
+    seed_execution_roles(state)
     seed_directory(state, region=region)
+
+
+def seed_execution_roles(state: State) -> None:
+    """Have IAM know the execution roles of the demo's teams, where it knows none."""
+    with state.lock:
+        if not state.add_account(ACCOUNT).execution_roles:
+            for arn, team in zip(TEAM_ROLES, TEAM_TAGS, strict=True):
+                state.add_execution_role(arn, tags={"Team": team})
 
 
 def seed_directory(state: State, *, region: str = REGION) -> None:

@@ -14,7 +14,7 @@ from portal.demo.aws import control, pages
 from portal.demo.aws.endpoint import Endpoint
 from portal.demo.aws.personality import Personality
 from portal.demo.aws.rows import Call
-from portal.demo.aws.seed import REGION, seed, seed_directory
+from portal.demo.aws.seed import REGION, seed, seed_directory, seed_execution_roles
 from portal.demo.aws.services import SERVICES
 from portal.demo.aws.state import State
 from portal.demo.aws.wire import Reply
@@ -177,7 +177,8 @@ class Handle:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead boto3 here."""
-        return {f"AWS_ENDPOINT_URL_{service.name.upper()}": self.url for service in SERVICES}
+        names = (service.name.upper().replace("-", "_") for service in SERVICES)
+        return {f"AWS_ENDPOINT_URL_{name}": self.url for name in names}
 
     def calls(self, operation: str = "") -> list[Call]:
         """Return the calls so far, all or those of one operation."""
@@ -215,4 +216,5 @@ def start(
     elif not state.identity_stores:
         # The file is of an earlier version.
         seed_directory(state, region=region)
+    seed_execution_roles(state)
     return Handle(Server(port, state, personality))

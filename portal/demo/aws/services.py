@@ -1,9 +1,12 @@
 """The services that the endpoint speaks."""
 
-from portal.demo.aws import identitystore, sagemaker, sqs, sts
+from portal.demo.aws import iam, identitystore, quotas, sagemaker, sqs, sts
 from portal.demo.aws.service import Service
 
-SERVICES: tuple[Service, ...] = (sagemaker.SERVICE, sts.SERVICE, identitystore.SERVICE, sqs.SERVICE)
+SERVICES: tuple[Service, ...] = (
+    *(sagemaker.SERVICE, sts.SERVICE, identitystore.SERVICE, sqs.SERVICE),
+    *(iam.SERVICE, quotas.SERVICE),
+)
 
 
 def by_target(prefix: str) -> Service | None:

@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,6 +96,13 @@ class State:
         role = Role(arn, external_id, max_session)
         self.add_account(arn.split(":")[4]).roles[arn] = role
         return role
+
+    def add_execution_role(
+        self, arn: str, *, services: Sequence[str] = ("sagemaker.amazonaws.com",), tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Have IAM know an execution role: which services may assume it, and its tags."""
+        account = self.add_account(arn.split(":")[4])
+        account.execution_roles[arn] = {"services": list(services), "tags": dict(tags or {})}
 
     def add_domain(
         self, domain_id: str, *, account_id: str = "", region: str = "eu-west-1", auth_mode: str = "IAM", name: str = ""
