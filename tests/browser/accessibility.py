@@ -10,12 +10,17 @@ TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 
 # What colours can break; the other rules see the same page in light and dark.
 COLOUR_RULES = ("color-contrast", "link-in-text-block")
-SETTLED = """() => Promise.all(document.getAnimations()
-    .filter((animation) => animation instanceof CSSTransition).map((animation) => animation.finished))"""
+# A page that stands behind another one may never be drawn, and its transitions never end.
+SETTLED = """() => Promise.race([
+    Promise.all(document.getAnimations()
+        .filter((animation) => animation instanceof CSSTransition).map((animation) => animation.finished)),
+    new Promise((resolve) => setTimeout(resolve, 3000)),
+])"""
 
 
 def violations(page: Page) -> list[str]:
     """Return one line per rule that the page breaks, in light or in dark: the rule and the elements."""
+    page.bring_to_front()
     page.emulate_media(color_scheme="light")
     found = _run(page, {"type": "tag", "values": TAGS})
     page.emulate_media(color_scheme="dark")
