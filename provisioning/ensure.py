@@ -100,7 +100,7 @@ class Step:
         self.wanted = wanted
         self.domain_id = row.profile.domain.domain_id
         account = row.profile.domain.account
-        self._studio = Studio(Account(account.role_arn, account.external_id), row.profile.domain.region)
+        self._studio = Studio(Account.of(account), row.profile.domain.region)
 
     @property
     def studio(self) -> Studio:

@@ -104,7 +104,7 @@ class Step:
         self.deletes = deletes
         self.domain_id = row.profile.domain.domain_id
         account = row.profile.domain.account
-        self._studio = Studio(Account(account.role_arn, account.external_id), row.profile.domain.region)
+        self._studio = Studio(Account.of(account), row.profile.domain.region)
         self._kept_at = timezone.now()
         self.round = Round(row, self.studio, self.may_go_on, spaces_too=deletes)
 

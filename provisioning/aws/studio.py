@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provisioning.aws import client, errors
-from provisioning.aws.client import Account, Purpose
+from provisioning.aws.client import Account, Purpose, Session
 
 # A list that has not ended after so many pages never will: the pages may be short, but not that short.
 MAX_PAGES = 500
@@ -75,11 +75,12 @@ class Presigned:
 
 @dataclass(frozen=True)
 class Studio:
-    """SageMaker in one account and Region."""
+    """SageMaker in one account and Region; `session` is that of the person for whom it is asked, None the portal's."""
 
     account: Account
     region: str
     purpose: Purpose = "work"
+    session: Session | None = None
 
     def describe_profile(self, domain_id: str, name: str) -> ProfileDescription:
         """Return one profile; its name is found without regard to case. Raises NotFound."""
@@ -207,12 +208,12 @@ class Studio:
 
     def _call(self, operation: str, **request: Any) -> dict[str, Any]:
         try:
-            with errors.translated():
+            with errors.translated(), client.acting_as(self.account, self.region, self.session):
                 call = getattr(client.get(self.account, self.region, "sagemaker", self.purpose), operation)
                 answer: dict[str, Any] = call(**request)
                 return answer
         except errors.CredentialsExpired:
-            client.forget(self.account)
+            client.forget(self.account, self.session)
             raise
 
 
