@@ -14,9 +14,9 @@ from portal.demo.aws.server import Handle, start
 from provisioning import profiles
 from provisioning.aws import client
 from provisioning.models import Profile
-from teams.models import Membership, Team, User
+from teams.models import AwsAccount, Membership, Team, User
 from tests.bench.tables import table, verdict
-from tests.factories import make_account, make_domain, make_team, make_user
+from tests.factories import make_domain, make_team, make_user
 
 PEOPLE = 400
 RATE = 10.0
@@ -55,11 +55,10 @@ def _run(*, killed: bool) -> list[tuple[str, str, str, str]]:
 
 
 def _make_team(aws: Handle, name: str) -> Team:
-    domain = make_domain(make_account(account_id=f"{len(name):012d}"), domain_id=f"d-bench{name}")
-    aws.state.add_domain(domain.domain_id, account_id=aws.state.home_account, region=domain.region)
+    account = AwsAccount.objects.get(account_id=aws.state.home_account)
+    domain = make_domain(account, domain_id=f"d-bench{name}")
+    aws.state.add_domain(domain.domain_id, account_id=account.account_id, region=domain.region)
     team = make_team(f"onboard-{name}", domain=domain)
-    Team.objects.filter(pk=team.pk).update(execution_role_arn=f"arn:aws:iam::{aws.state.home_account}:role/Bench")
-    type(domain.account).objects.filter(pk=domain.account_id).update(account_id=aws.state.home_account)
     people = User.objects.filter(pk__in=[make_user().pk for _ in range(PEOPLE)])
     Membership.objects.bulk_create(Membership(user=user, team=team, source="saml") for user in people)
     return team
