@@ -157,6 +157,8 @@ class Row:
             attempts=self.profile.attempts + 1,
             due_at=timezone.now() + after if after else None,
             deadline_at=None,
+            # Whatever becomes of it by the next try is not what was asked for.
+            asked_role_arn="",
             **changes,
         )
 

@@ -50,10 +50,14 @@ def look(domain_id: int) -> bool:
         return False
     domain = Domain.objects.select_related("account").get(pk=domain_id)
     oldest = min(since for _, since in waiting.values())
+    pending: list[int] = []
     try:
         for profile, request_id in _newest(domain, oldest):
             if found := waiting.pop(profile.name.lower(), None):
-                _take(found[0], profile, request_id)
+                if profile.status == "Pending":
+                    pending.append(found[0])
+                else:
+                    _take(found[0], profile, request_id)
             if not waiting:
                 break
     except Denied as error:
@@ -61,6 +65,7 @@ def look(domain_id: int) -> bool:
         Profile.objects.filter(free(), crowd.watched(), domain=domain_id).update(due_at=timezone.now())
     except AwsError as error:
         logger.info("The profiles of %s could not be listed: %s", domain.domain_id, error.message)
+    _leave_pending(pending)
     return rows.exists()
 
 
@@ -79,8 +84,6 @@ def _newest(domain: Domain, oldest: datetime) -> Iterator[tuple[Listed, str]]:
 
 
 def _take(profile_id: int, listed: Listed, request_id: str) -> None:
-    if listed.status == "Pending":
-        return
     if listed.status == "InService":
         following = settle(profile_id, request_id)
         if following.seconds is None:
@@ -88,3 +91,11 @@ def _take(profile_id: int, listed: Listed, request_id: str) -> None:
     else:
         Profile.objects.filter(crowd.watched(), pk=profile_id).update(due_at=timezone.now())
     queue.enqueue_ensure(profile_id)
+
+
+def _leave_pending(profile_ids: list[int]) -> None:
+    """Let what a list shows as pending not become due by itself, unless its time is over."""
+    now = timezone.now()
+    rows = Profile.objects.filter(free(), crowd.watched(), pk__in=profile_ids, deadline_at__gt=now)
+    soon = timedelta(seconds=crowd.UNWATCHED)
+    rows.filter(due_at__gt=now, due_at__lt=now + soon / 2).update(due_at=now + soon)

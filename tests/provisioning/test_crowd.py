@@ -130,6 +130,16 @@ class TestManyAtOnce:
         assert many.profile.state == State.WANTED
         assert Profile.objects.filter(state=State.READY).count() == NUMBER - 1
 
+    def test_what_takes_long_is_described_only_when_its_time_is_over(self, many: World) -> None:
+        step_all()
+        now = timezone.now()
+        late = Profile.objects.exclude(pk=many.profile.pk)
+        late.update(due_at=now + timedelta(seconds=5))
+        many.change(due_at=now + timedelta(seconds=5), deadline_at=now)
+        assert look(many)
+        assert not late.filter(due_at__lt=now + timedelta(seconds=20)).exists()
+        assert many.profile.due_at == now + timedelta(seconds=5)
+
     def test_short_pages_hide_nobody(self, many: World) -> None:
         step_all()
         many.aws.state.clock.advance(6)
