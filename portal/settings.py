@@ -241,6 +241,8 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"studio-porta
 AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", default="")
 # AWS allows so many calls of each API of an identity store; all workers share them.
 IDENTITYSTORE_CALLS_PER_SECOND = env.float("IDENTITYSTORE_CALLS_PER_SECOND", default=20.0)
+# So many calls of each API of SageMaker in one account and Region all workers make; AWS does not say what it allows.
+SAGEMAKER_CALLS_PER_SECOND = env.float("SAGEMAKER_CALLS_PER_SECOND", default=10.0)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from provisioning.aws.errors import AlreadyExists, Invalid, NotFound
-from provisioning.aws.studio import Answer, App, Space, Studio
+from provisioning.aws.studio import Announce, Answer, App, Space, Studio
 from provisioning.rows import MAX_REPAIRS, Action, Row
 
 # Calls of AWS in one step, give or take those of one app.
@@ -144,11 +144,14 @@ class Round:
 
     def delete_space(self, name: str) -> None:
         """Ask AWS to delete a space. Raises GivenUp."""
-        if name in self.progress.failed:
-            if self.row.profile.repairs >= MAX_REPAIRS:
-                raise GivenUp(f"AWS failed {MAX_REPAIRS} times to delete the space {name}.")
-            self.row.mark(repairs=self.row.profile.repairs + 1)
-        self.delete({"kind": "space", "name": name}, lambda studio: studio.delete_space(self.domain_id, name))
+        failed = name in self.progress.failed
+        if failed and self.row.profile.repairs >= MAX_REPAIRS:
+            raise GivenUp(f"AWS failed {MAX_REPAIRS} times to delete the space {name}.")
+        self.delete(
+            {"kind": "space", "name": name},
+            lambda studio, announce: studio.delete_space(self.domain_id, name, announce=announce),
+            repairs=self.row.profile.repairs + failed,
+        )
 
     def listed(self, call: Callable[[], Iterable[App]]) -> list[App]:
         """Return the apps that are not over."""
@@ -168,21 +171,24 @@ class Round:
     def stop_app(self, app: App) -> None:
         """Ask AWS to stop an app."""
         asked = {"kind": "app", "name": app.name, "app_type": app.app_type, "profile": app.profile, "space": app.space}
-        self.delete(asked, lambda studio: studio.delete_app(self.domain_id, app))
+        self.delete(asked, lambda studio, announce: studio.delete_app(self.domain_id, app, announce=announce))
 
     def wait_for(self, what: str) -> None:
         """Have another round follow this one."""
         self.progress.busy, self.progress.what = True, self.progress.what or what
 
-    def delete(self, asked: dict[str, str], call: Callable[[Studio], Answer]) -> None:
+    def delete(self, asked: dict[str, str], call: Callable[[Studio, Announce], Answer], **changes: Any) -> None:
         """Make one call that deletes; what is gone already, or busy with a change, is for the next round to see."""
-        self.may_go_on()
+
+        def announce() -> None:
+            self.may_go_on()
+            self.progress.asked = asked
+            # Committed first, so that a lost answer is no riddle later.
+            self.row.mark(progress=self.progress.as_dict(), **changes)
+
         self.calls += 1
-        self.progress.asked = asked
-        # Committed first, so that a lost answer is no riddle later.
-        self.row.mark(progress=self.progress.as_dict())
         try:
-            answer = call(self.studio())
+            answer = call(self.studio(), announce)
         except (NotFound, AlreadyExists):
             self.progress.asked = {}
             self.row.mark(progress=self.progress.as_dict())

@@ -15,13 +15,14 @@ dead one had begun is recognised by its tags.
 """
 
 import uuid
+from dataclasses import replace
 
 from django.utils import timezone
 
-from provisioning import desired
+from provisioning import crowd, desired
 from provisioning.aws.client import Account
-from provisioning.aws.errors import AlreadyExists, AwsError, NotFound
-from provisioning.aws.studio import ProfileDescription, Studio
+from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, QuotaExceeded
+from provisioning.aws.studio import Answer, ProfileDescription, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
 from provisioning.rows import (
@@ -38,6 +39,7 @@ from provisioning.rows import (
     Row,
     State,
     claim,
+    claim_watched,
 )
 from teams import access, role_names
 from teams.models import Domain
@@ -48,17 +50,28 @@ def ensure(profile_id: int) -> Next:
 
     Raises nothing of AWS: every failure is in the row, and in the audit log when it is a new one.
     """
-    token = claim(profile_id)
+    return _claimed(profile_id, claim(profile_id))
+
+
+def settle(profile_id: int, request_id: str) -> Next:
+    """Make a step at a profile that a list shows in service; `request_id` is AWS's of the list.
+
+    Of what our own create was answered for, nothing else need be asked.
+    """
+    return _claimed(profile_id, claim_watched(profile_id), request_id)
+
+
+def _claimed(profile_id: int, token: uuid.UUID | None, listed: str = "") -> Next:
     if token is None:
         return Next()
     profile = Profile.objects.select_related("user", "team__domain__account", "domain__account").get(pk=profile_id)
     try:
-        return _begin(profile, token)
+        return _begin(profile, token, listed)
     except ClaimLost:
         return Next()
 
 
-def _begin(profile: Profile, token: uuid.UUID) -> Next:
+def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
     role = access.role_for(profile.user_id, profile.team_id)
     row = Row(profile, token)
     if role is None:
@@ -84,7 +97,8 @@ def _begin(profile: Profile, token: uuid.UUID) -> Next:
     except desired.TooManyTagsError as error:
         return row.park("TooManyTags", str(error))
     try:
-        return Step(row, wanted).run()
+        step = Step(row, wanted)
+        return step.ready(step.as_asked(listed)) if listed and step.is_as_asked() else step.run()
     except AwsError as error:
         # A profile that was seen in service is not spoilt by a portal that may not look at it or change it.
         usable = bool(profile.arn) and profile.execution_role_arn == wanted.execution_role_arn
@@ -99,8 +113,8 @@ class Step:
         self.profile = row.profile
         self.wanted = wanted
         self.domain_id = row.profile.domain.domain_id
-        account = row.profile.domain.account
-        self._studio = Studio(Account(account.role_arn, account.external_id), row.profile.domain.region)
+        domain = row.profile.domain
+        self._studio = Studio(Account.of(domain.account), domain.region, first=crowd.waits_for(row.profile))
 
     @property
     def studio(self) -> Studio:
@@ -109,7 +123,9 @@ class Step:
         return self._studio
 
     def run(self) -> Next:
-        """Describe, then do the one thing that follows from it."""
+        """Describe, then do the one thing that follows from it; in a crowd make what was never there straight away."""
+        if self.profile.state == State.WANTED and not (self.profile.arn or self.profile.attempts) and self.crowded():
+            return self.create()
         try:
             found = self.studio.describe_profile(self.domain_id, self.wanted.name)
         except NotFound as error:
@@ -125,28 +141,68 @@ class Step:
             return False
         return timezone.now() < deadline - DEADLINE + LAG
 
-    def create(self, missing: NotFound) -> Next:
-        """Make the profile. That we are about to is committed first, so that a lost answer is no riddle later."""
-        gone = {
-            "action": Action.PROFILE_MISSING,
-            "reason": missing.message,
-            "aws_request_id": missing.request_id,
-            "data": {"domain": self.domain_id, "code": missing.code},
-        }
-        self.row.mark(
-            *((gone,) if self.profile.state == State.READY else ()),
-            state=State.CREATING, arn="", execution_role_arn="", managed=True, deadline_at=timezone.now() + DEADLINE,
-        )  # fmt: skip
+    def crowded(self) -> bool:
+        """Whether this is one of many profiles of its domain, which are watched together."""
+        return crowd.is_in(self.profile.domain_id)
+
+    def is_as_asked(self) -> bool:
+        """Whether our create is still all that there is of the profile, with the role that it should have by now."""
+        return bool(self.is_watched() and self.profile.arn) and (
+            self.profile.asked_role_arn == self.wanted.execution_role_arn
+        )
+
+    def as_asked(self, request_id: str) -> ProfileDescription:
+        """Return what AWS would say of a profile that is in service as our create asked for it."""
+        return ProfileDescription("InService", self.profile.arn, self.profile.asked_role_arn, "", {}, request_id)
+
+    def create(self, missing: NotFound | None = None) -> Next:
+        """Make the profile, which AWS said is `missing`, or which nobody has asked AWS for.
+
+        That we are about to is committed first, so that a lost answer is no riddle later.
+        """
         try:
             made = self.studio.create_profile(
-                self.domain_id, self.wanted.name, user_settings=self.wanted.user_settings, tags=self.wanted.tags
+                self.domain_id,
+                self.wanted.name,
+                user_settings=self.wanted.user_settings,
+                tags=self.wanted.tags,
+                announce=lambda: self.about_to_create(missing),
             )
         except AlreadyExists:
             # Our own call with a lost answer, or somebody else was faster: its tags will tell.
             return self.decide(self.studio.describe_profile(self.domain_id, self.wanted.name))
+        except (Denied, QuotaExceeded) as error:
+            return self.refused(error, known_missing=missing is not None)
         except NotFound as error:
             message = f"AWS has no domain {self.domain_id} in {self._studio.region}. {error.message}"
             return self.row.park("DomainNotFound", message, after=PARKED, request_id=error.request_id)
+        return self.created(made)
+
+    def about_to_create(self, missing: NotFound | None) -> None:
+        """Commit that the profile is going to be made, and that a ready one was lost."""
+        gone = {
+            "action": Action.PROFILE_MISSING,
+            "reason": missing.message if missing else "",
+            "aws_request_id": missing.request_id if missing else "",
+            "data": {"domain": self.domain_id, "code": missing.code if missing else ""},
+        }
+        self.row.mark(
+            *((gone,) if self.profile.state == State.READY else ()),
+            state=State.CREATING, arn="", execution_role_arn="", asked_role_arn="", managed=True,
+            deadline_at=timezone.now() + DEADLINE,
+        )  # fmt: skip
+
+    def refused(self, error: AwsError, *, known_missing: bool) -> Next:
+        """Use what is there already, where AWS lets nothing be made. Raises the refusal when nothing is there."""
+        if not known_missing:
+            try:
+                return self.decide(self.studio.describe_profile(self.domain_id, self.wanted.name))
+            except NotFound:
+                pass
+        raise error
+
+    def created(self, made: Answer) -> Next:
+        """Note that AWS has begun to make the profile."""
         told = {
             "action": Action.PROFILE_CREATED,
             "aws_request_id": made.request_id,
@@ -156,10 +212,12 @@ class Step:
                 "tags": self.wanted.tags,
             },
         }
-        return self.row.release(
-            told, seconds=1, arn=made.arn, deadline_at=timezone.now() + DEADLINE, aws_request_id=made.request_id,
-            **NO_ERROR,
+        crowded = self.crowded() and bool(made.arn)
+        following = self.row.release(
+            told, seconds=crowd.UNWATCHED if crowded else 1, arn=made.arn, deadline_at=timezone.now() + DEADLINE,
+            asked_role_arn=self.wanted.execution_role_arn, aws_request_id=made.request_id, **NO_ERROR,
         )  # fmt: skip
+        return replace(following, seconds=None, watch=self.profile.domain_id) if crowded else following
 
     def decide(self, found: ProfileDescription) -> Next:
         """Do what the profile's status asks for, and only to a profile that is ours."""
@@ -204,7 +262,15 @@ class Step:
         seconds = 1 if waited < 15 else 2 if waited < 60 else 5
         # What is being deleted is no longer what our create answered for.
         arn = "" if found.status == "Deleting" else self.profile.arn
-        return self.row.release(state=State.CREATING, arn=arn, deadline_at=deadline, seconds=seconds)
+        watch = self.profile.domain_id if self.is_watched() and arn and self.crowded() else None
+        following = self.row.release(
+            state=State.CREATING, arn=arn, deadline_at=deadline, seconds=crowd.UNWATCHED if watch else seconds
+        )
+        return replace(following, seconds=None, watch=watch) if watch else following
+
+    def is_watched(self) -> bool:
+        """Whether the list of the domain will tell when our own create is done."""
+        return self.profile.state == State.CREATING and bool(self.profile.asked_role_arn)
 
     def ready(self, found: ProfileDescription) -> Next:
         """Note that the profile is in service with the role that it should have."""
@@ -219,6 +285,7 @@ class Step:
             state=State.READY,
             arn=found.arn,
             execution_role_arn=found.execution_role_arn,
+            asked_role_arn="",
             aws_request_id=found.request_id,
             repairs=0,
             due_at=None,
@@ -231,12 +298,16 @@ class Step:
         if self.profile.repairs >= MAX_REPAIRS:
             reason = found.failure_reason or f"AWS keeps the execution role {found.execution_role_arn or '(none)'}."
             return self.give_up("UpdateFailed", f"The profile could not be updated. {reason}", found)
-        self.row.mark(
-            state=State.CREATING, arn=found.arn, execution_role_arn=found.execution_role_arn,
-            repairs=self.profile.repairs + 1, deadline_at=timezone.now() + DEADLINE,
-        )  # fmt: skip
+
+        def announce() -> None:
+            self.row.mark(
+                state=State.CREATING, arn=found.arn, execution_role_arn=found.execution_role_arn, asked_role_arn="",
+                repairs=self.profile.repairs + 1, deadline_at=timezone.now() + DEADLINE,
+            )  # fmt: skip
+
+        settings = self.wanted.user_settings
         try:
-            self.studio.update_profile(self.domain_id, self.wanted.name, user_settings=self.wanted.user_settings)
+            self.studio.update_profile(self.domain_id, self.wanted.name, user_settings=settings, announce=announce)
         except AlreadyExists:
             return self.wait(found)
         return self.row.release(seconds=1)
@@ -246,12 +317,15 @@ class Step:
         if self.profile.repairs >= MAX_REPAIRS:
             reason = found.failure_reason or "AWS gives no reason."
             return self.give_up(found.status, f"The profile failed {MAX_REPAIRS} times. {reason}", found)
-        self.row.mark(
-            state=State.CREATING, arn="", execution_role_arn="", repairs=self.profile.repairs + 1,
-            deadline_at=timezone.now() + DEADLINE,
-        )  # fmt: skip
+
+        def announce() -> None:
+            self.row.mark(
+                state=State.CREATING, arn="", execution_role_arn="", asked_role_arn="",
+                repairs=self.profile.repairs + 1, deadline_at=timezone.now() + DEADLINE,
+            )  # fmt: skip
+
         try:
-            deleted = self.studio.delete_profile(self.domain_id, self.wanted.name)
+            deleted = self.studio.delete_profile(self.domain_id, self.wanted.name, announce=announce)
         except AlreadyExists:
             return self.wait(found)
         except NotFound:

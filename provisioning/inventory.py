@@ -25,7 +25,7 @@ class Inventory:
 def take(profile: Profile, *, seconds: float = SECONDS) -> Inventory:
     """Read what AWS has of this profile, for at most `seconds`. Raises nothing of AWS: a failure is in `fault`."""
     account = profile.domain.account
-    studio = Studio(Account(account.role_arn, account.external_id), profile.domain.region, "launch")
+    studio = Studio(Account.of(account), profile.domain.region, "launch")
     apps: list[App] = []
     spaces: list[Space] = []
     fault = ""

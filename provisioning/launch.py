@@ -1,6 +1,9 @@
 """A launch: authorise again, mint one URL, ask once more, record it.
 
 A measured path: one query before the one call of AWS, the same query after it, one audit row.
+
+Where the account has a role, the URL is minted in a session of it that is named after the person, unless the account's
+row says otherwise; once an hour and person that takes a call of STS more.
 """
 
 from dataclasses import dataclass
@@ -11,12 +14,13 @@ from django.db import transaction
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
 
-from provisioning import queue
-from provisioning.aws.client import Account, warm
+from provisioning import desired, queue
+from provisioning.aws.client import Account, Session, warm
 from provisioning.aws.errors import AlreadyExists, Invalid, NotFound
 from provisioning.aws.studio import Presigned, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
+from provisioning.naming import session_name
 from teams import access, audit
 from teams.models import AuditEvent, Domain, Membership, User
 from teams.prepared import Prepared
@@ -32,7 +36,10 @@ class NotReady(Exception):  # noqa: N818  (a turn of the story, not a fault)
 
 @dataclass(frozen=True)
 class Target:
-    """What one person may open: the team, the profile as the portal knows it, and the role it must have now."""
+    """What one person may open: the team, the profile as the portal knows it, and the role it must have now.
+
+    `session` is that of the account's role in which the URL is minted; None: the portal's own.
+    """
 
     user_id: int
     team_id: int
@@ -47,6 +54,7 @@ class Target:
     profile_id: int | None
     profile_name: str
     ready: bool
+    session: Session | None = None
 
 
 def find(user: User, slug: str) -> Target | None:
@@ -68,7 +76,7 @@ def find(user: User, slug: str) -> Target | None:
         slug=slug,
         session_duration=row["session_duration"],
         url_lifetime=row["url_lifetime"],
-        account=Account(row["role_arn"], row["external_id"]),
+        account=Account(row["role_arn"], row["external_id"], row["uses_source_identity"]),
         account_id=row["account_id"],
         region=row["region"],
         domain_id=row["domain_id"],
@@ -76,17 +84,27 @@ def find(user: User, slug: str) -> Target | None:
         profile_id=row["profile_id"],
         profile_name=row["profile_name"] or "",
         ready=ready,
+        session=_session(user, slug, row),
     )
 
 
+def _session(user: User, slug: str, row: dict[str, Any]) -> Session | None:
+    if not (row["role_arn"] and row["names_sessions"]):
+        return None
+    tags = (("team", slug), ("user", desired.tag_value(user.username))) if row["session_tags"] else ()
+    return Session(session_name(user.username), tags)
+
+
 def open_studio(target: Target) -> Presigned:
-    """Mint a URL with exactly one call of AWS, holding no database connection meanwhile.
+    """Mint a URL with one call of AWS, and one of STS where the person's session is to be begun or renewed.
+
+    No database connection is held meanwhile.
 
     Raises NotReady when AWS has no such profile or it is not in service, after asking a worker to look, and what
     `aws.errors` names for every other failure.
     """
     give_back_connection()
-    studio = Studio(target.account, target.region, "launch")
+    studio = Studio(target.account, target.region, "launch", target.session)
     try:
         return studio.presigned_url(
             target.domain_id,
@@ -138,6 +156,8 @@ def record(target: Target, presigned: Presigned) -> None:
             "profile": target.profile_name,
             "execution_role": target.execution_role_arn,
             "session_seconds": target.session_duration,
+            # What CloudTrail has of it.
+            **({"session_name": target.session.name} if target.session else {}),
         },
     )
 
@@ -147,8 +167,7 @@ def warm_clients() -> None:
 
     One query, no call of AWS. The connection is given back.
     """
-    domains = Domain.objects.values_list("account__role_arn", "account__external_id", "region").distinct()
-    targets = [(Account(role_arn, external_id), region) for role_arn, external_id, region in domains]
+    targets = {(Account.of(domain.account), domain.region) for domain in Domain.objects.select_related("account")}
     give_back_connection()
     warm(targets)
 
@@ -211,6 +230,9 @@ _COLUMNS = {
     "account_id": F("team__domain__account__account_id"),
     "role_arn": F("team__domain__account__role_arn"),
     "external_id": F("team__domain__account__external_id"),
+    "uses_source_identity": F("team__domain__account__uses_source_identity"),
+    "names_sessions": F("team__domain__account__names_sessions"),
+    "session_tags": F("team__domain__account__session_tags"),
     "profile_id": F("own__id"),
     "profile_name": F("own__name"),
     "state": F("own__state"),

@@ -39,6 +39,10 @@ class Profile(models.Model):
     arn = models.CharField("ARN", max_length=256, blank=True)
     # The role that AWS has for this profile, as last seen or set.
     execution_role_arn = models.CharField("execution role ARN", max_length=2048, blank=True)
+    # The role of our own create, while AWS is at it: nothing else is known of such a profile yet.
+    asked_role_arn = models.CharField(max_length=2048, blank=True, default="", db_default="")
+    # When a person last asked for a profile that was not ready: theirs goes first.
+    asked_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.CharField("last error", max_length=500, blank=True)
     aws_request_id = models.CharField("AWS request id", max_length=64, blank=True)

@@ -1,4 +1,5 @@
-"""Names of Studio user profiles: a pure function of (realm, subject, team), so that every process finds the same name.
+"""Names that AWS sees, as pure functions, so that every process finds the same: of Studio user profiles, by (realm,
+subject, team), and of sessions of a role, by user name.
 
 SageMaker allows letters, digits and inner hyphens, at most 63 characters, and does not tell upper from lower case
 (CreateUserProfileRequest in its service model).
@@ -18,6 +19,13 @@ _PLAIN_SUBJECT = re.compile(r"[a-z0-9](?:-*[a-z0-9])*")
 _PLAIN_TEAM = re.compile(r"[a-z0-9]+")
 _HASH = re.compile(rf"[0-9a-f]{{{HASH_LENGTH}}}")
 _TEAM_ROOM = 16
+
+# RoleSessionName and SourceIdentity in the service model of STS; its \w is ASCII.
+MAX_SESSION_NAME = 64
+_PLAIN_SESSION = re.compile(rf"[A-Za-z0-9_+=,.@-]{{2,{MAX_SESSION_NAME}}}")
+_NOT_IN_SESSIONS = re.compile(r"[^A-Za-z0-9_+=,.@-]+")
+# What could be read as the changed name of somebody else, or as the portal itself, is changed too.
+_RESERVED_SESSION = re.compile(rf".*-{_HASH.pattern}|studio-portal", re.IGNORECASE)
 
 
 def profile_name(realm: str, subject: str, team_slug: str) -> str:
@@ -40,6 +48,19 @@ def profile_name(realm: str, subject: str, team_slug: str) -> str:
     room = MAX_LENGTH - HASH_LENGTH - len(team) - 2
     person = _readable(subject)[:room].strip("-") or "user"
     return f"{person}-{team}-{_hash(realm, subject, team_slug)}"
+
+
+def session_name(username: str) -> str:
+    """Return the name of the sessions in which the portal acts for a person, 2 to 64 characters.
+
+    It is the user name where AWS takes it as it is, else what is readable of it and a hash of the whole. Two user names
+    never share one, except by a collision of 64 bits of SHA-256, and none is the portal's own.
+    """
+    if _PLAIN_SESSION.fullmatch(username) and not _RESERVED_SESSION.fullmatch(username):
+        return username
+    ascii_text = unicodedata.normalize("NFKD", username).encode("ascii", "ignore").decode()
+    readable = _NOT_IN_SESSIONS.sub("-", ascii_text)[: MAX_SESSION_NAME - HASH_LENGTH - 1].strip("-") or "user"
+    return f"{readable}-{_hash(username)}"
 
 
 def _hash(*parts: str) -> str:

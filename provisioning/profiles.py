@@ -71,6 +71,9 @@ def request(*, user_id: int, team_id: int) -> None:
     # It was ready, but not for the role or the domain of today.
     rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
     rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
+    # A person waits: what was to come back later, because it was not its turn, goes first now.
+    rows.filter(state__in=(State.WANTED, State.CREATING)).update(asked_at=now)
+    rows.filter(state=State.WANTED, attempts=0, due_at__gt=now).update(due_at=now)
     for profile in rows.filter(due_at__lte=timezone.now()):
         _hint(profile)
 

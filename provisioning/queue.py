@@ -21,6 +21,8 @@ ENSURE = "provisioning.tasks.ensure_profile"
 RETIRE = "provisioning.tasks.retire_profile"
 END_ACCESS = "provisioning.tasks.end_access"
 PREPARE = "provisioning.tasks.prepare_missing"
+# Redis hands out all messages without a priority, 0, before those with this one.
+AFTER_OTHERS = 6
 
 _paused_until = 0.0
 
@@ -38,7 +40,8 @@ def enqueue_retire(profile_id: int, *, countdown: float = 0, expires: float | No
 def enqueue(task: str, *args: Any, countdown: float = 0, expires: float | None = None) -> bool:
     """Send a task by its name; return whether Redis took it. Never raises because Redis is down.
 
-    `countdown` and `expires` are seconds from now. Call it after commit: the row must be there before the hint.
+    `countdown` and `expires` are seconds from now. Call it after commit: the row must be there before the hint. What
+    expires is one of many that the sweep hands out, and makes room for everything else.
     """
     global _paused_until
     if time.monotonic() < _paused_until:
@@ -46,7 +49,13 @@ def enqueue(task: str, *args: Any, countdown: float = 0, expires: float | None =
     try:
         with producers[_connection()].acquire(block=True, timeout=2) as producer:
             current_app.send_task(
-                task, args=args, countdown=countdown or None, expires=expires, producer=producer, retry=False
+                task,
+                args=args,
+                countdown=countdown or None,
+                expires=expires,
+                priority=AFTER_OTHERS if expires else None,
+                producer=producer,
+                retry=False,
             )
     except (OperationalError, OSError) as error:
         _paused_until = time.monotonic() + PAUSE_SECONDS

@@ -104,7 +104,7 @@ class Step:
         self.deletes = deletes
         self.domain_id = row.profile.domain.domain_id
         account = row.profile.domain.account
-        self._studio = Studio(Account(account.role_arn, account.external_id), row.profile.domain.region)
+        self._studio = Studio(Account.of(account), row.profile.domain.region)
         self._kept_at = timezone.now()
         self.round = Round(row, self.studio, self.may_go_on, spaces_too=deletes)
 
@@ -219,14 +219,17 @@ class Step:
         if failed and self.profile.repairs >= MAX_REPAIRS:
             reason = found.failure_reason or "AWS gives no reason."
             return self.give_up(f"AWS failed {MAX_REPAIRS} times to delete the profile. {reason}")
-        self.may_go_on()
         now = timezone.now()
-        self.row.mark(
-            delete_asked_at=self.profile.delete_asked_at or now, repairs=self.profile.repairs + failed,
-            deadline_at=self.profile.deadline_at or now + DEADLINE,
-        )  # fmt: skip
+
+        def announce() -> None:
+            self.may_go_on()
+            self.row.mark(
+                delete_asked_at=self.profile.delete_asked_at or now, repairs=self.profile.repairs + failed,
+                deadline_at=self.profile.deadline_at or now + DEADLINE,
+            )  # fmt: skip
+
         try:
-            deleted = self.studio().delete_profile(self.domain_id, self.profile.name)
+            deleted = self.studio().delete_profile(self.domain_id, self.profile.name, announce=announce)
         except NotFound as error:
             return self.missing(error)
         except AlreadyExists as error:

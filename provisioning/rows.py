@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.utils import timezone
 
-from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, Throttled, Transient
+from provisioning import crowd
+from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, Paced, Throttled, Transient
 from provisioning.models import Profile
 from teams import audit
 from teams.models import AuditEvent, Domain
@@ -42,10 +43,11 @@ NO_ERROR: dict[str, Any] = {"error_code": "", "error": "", "attempts": 0}
 @dataclass(frozen=True)
 class Next:
     """What a step left behind: the state of the row (empty when it was not ours to touch), and the seconds until the
-    next step; None when there is none or it is far away."""
+    next step; None when there is none or it is far away. `watch` is the domain whose list tells when to go on."""
 
     state: str = ""
     seconds: float | None = None
+    watch: int | None = None
 
 
 class ClaimLost(Exception):  # noqa: N818  (a turn of the story, not a fault)
@@ -59,11 +61,18 @@ def free() -> Q:
 
 def claim(profile_id: int, *, retiring: bool = False) -> uuid.UUID | None:
     """Claim a row that is due and free, for `ensure` or for `retire`, which never take each other's rows."""
-    now, token = timezone.now(), uuid.uuid4()
     kind = Q(state=State.RETIRING) if retiring else ~Q(state__in=ENDED)
-    claimed = Profile.objects.filter(free(), kind, pk=profile_id, due_at__lte=now + EARLY).update(
-        claim=token, claimed_until=now + CLAIM
-    )
+    return _claim(Q(kind, pk=profile_id, due_at__lte=timezone.now() + EARLY))
+
+
+def claim_watched(profile_id: int) -> uuid.UUID | None:
+    """Claim a free row that the list of its domain says something of, due or not."""
+    return _claim(Q(crowd.watched(), pk=profile_id))
+
+
+def _claim(which: Q) -> uuid.UUID | None:
+    token = uuid.uuid4()
+    claimed = Profile.objects.filter(free(), which).update(claim=token, claimed_until=timezone.now() + CLAIM)
     return token if claimed else None
 
 
@@ -112,8 +121,8 @@ class Row:
             "data": {"domain": domain.domain_id, "left_in": old},
         }
         self.mark(
-            told, domain=domain, state=State.WANTED, arn="", execution_role_arn="", managed=True, repairs=0,
-            deadline_at=None,
+            told, domain=domain, state=State.WANTED, arn="", execution_role_arn="", asked_role_arn="", managed=True,
+            repairs=0, deadline_at=None,
         )  # fmt: skip
 
     def park(
@@ -148,11 +157,18 @@ class Row:
             attempts=self.profile.attempts + 1,
             due_at=timezone.now() + after if after else None,
             deadline_at=None,
+            # Whatever becomes of it by the next try is not what was asked for.
+            asked_role_arn="",
             **changes,
         )
 
     def failed(self, error: AwsError, *, parked: Profile.State, **changes: Any) -> Next:
-        """Take note of a call that failed: tried again soon, or `parked` where trying again does not help."""
+        """Take note of a call that failed: tried again soon, or `parked` where trying again does not help.
+
+        A call whose turn has not come yet has not failed: the row is due again later.
+        """
+        if isinstance(error, Paced):
+            return self.release(seconds=crowd.pause(self.profile, error.retry_after or 0.0), **changes)
         # Not found and busy, where neither was expected, are AWS's answers not yet in step with each other.
         if isinstance(error, Transient | Throttled | NotFound | AlreadyExists):
             attempts = self.profile.attempts + 1

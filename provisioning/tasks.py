@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from provisioning import ending, profiles, queue
+from provisioning import crowd, ending, profiles, queue, watch
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
 from provisioning.rows import State
@@ -25,6 +25,16 @@ def ensure_profile(profile_id: int, request_id: str = "") -> None:
         following = profiles.ensure(profile_id)
         if following.seconds is not None and following.seconds <= NEAR:
             queue.enqueue_ensure(profile_id, countdown=following.seconds)
+        if following.watch is not None:
+            watch.hint(following.watch)
+
+
+@shared_task(name=watch.WATCH)
+def watch_domain(domain_id: int) -> None:
+    """Look at the profiles that are being made in a domain, and ask for the next look."""
+    with audit.context(actor="system: watch_domain"):
+        if watch.look(domain_id):
+            watch.hint(domain_id)
 
 
 @shared_task(name=queue.RETIRE)
@@ -40,6 +50,8 @@ def retire_profile(profile_id: int, request_id: str = "") -> None:
 @shared_task(name="provisioning.tasks.sweep")
 def sweep() -> None:
     """Hand out the rows that are due and that nobody works on: whatever Redis or a worker lost."""
+    for domain_id in crowd.domains():
+        watch.hint(domain_id, countdown=0)
     for profile_id in profiles.due(SWEEP_LIMIT):
         if not queue.enqueue_ensure(profile_id, expires=HINT_SECONDS):
             return

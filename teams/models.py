@@ -142,10 +142,37 @@ class AwsAccount(models.Model):
         ],
         help_text="The value that the role's trust policy asks for; give each account its own.",
     )
+    names_sessions = models.BooleanField(
+        "sessions named after people",
+        default=True,
+        db_default=True,
+        help_text="Each launch is made in a session of the role that is named after the person, which CloudTrail and "
+        "policies see. It takes one call of STS more for each person and hour. Off: one session for everybody.",
+    )
+    uses_source_identity = models.BooleanField(
+        "source identity",
+        default=False,
+        db_default=False,
+        help_text="Sessions carry their name as SourceIdentity too, which stays whatever role is assumed next. The "
+        "role's trust policy must allow sts:SetSourceIdentity.",
+    )
+    session_tags = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Sessions of people carry the tags “team” and “user”. The role's trust policy must allow "
+        "sts:TagSession.",
+    )
 
     class Meta:
         verbose_name = "AWS account"
         ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(names_sessions=True) | models.Q(uses_source_identity=False, session_tags=False),
+                name="account_sessions_named",
+                violation_error_message="Source identity and session tags need sessions named after people.",
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} ({self.account_id})"
@@ -153,6 +180,8 @@ class AwsAccount(models.Model):
     def clean(self) -> None:
         if self.role_arn and f"::{self.account_id}:" not in self.role_arn:
             raise ValidationError({"role_arn": "This role belongs to another account."})
+        if not self.role_arn and (self.uses_source_identity or self.session_tags):
+            raise ValidationError({"role_arn": "Source identity and session tags belong to the sessions of a role."})
 
 
 class Domain(models.Model):

@@ -6,12 +6,16 @@ each (role, Region, service, purpose). Purposes have their own time limits: `lau
 inside botocore, because the verbs that create have no client token; `studio` retries the one call that is harmless.
 
 An account with a role is reached through that role only: when it cannot be assumed the call fails, and no other
-credentials are ever used in its place.
+credentials are ever used in its place. What the portal does by itself runs in one session of the role, named after the
+portal. What it does for a person may run in a session named after them (`acting_as`): then only the credentials that
+sign the call are the person's, clients and connections are everybody's.
 """
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -20,10 +24,12 @@ import botocore
 import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+from botocore.credentials import CredentialProvider, CredentialResolver, Credentials, DeferredRefreshableCredentials
 
 from provisioning.aws import errors
 from provisioning.aws.loader import loader
+from provisioning.aws.sessions import Kept, Sessions
+from teams.models import AwsAccount
 
 Purpose = Literal["launch", "work", "poll"]
 # Seconds until a connection is made, and between two pieces of an answer.
@@ -36,17 +42,37 @@ USER_AGENT = f"studio-portal boto3/{boto3.__version__} botocore/{botocore.__vers
 
 @dataclass(frozen=True)
 class Account:
-    """How to act in an AWS account: through `role_arn` with `external_id`, or with the portal's own credentials."""
+    """How to act in an AWS account: through `role_arn` with `external_id`, or with the portal's own credentials.
+
+    `uses_source_identity`: sessions of the role carry their name as source identity too.
+    """
 
     role_arn: str = ""
-    external_id: str = ""
+    external_id: str = field(default="", repr=False)
+    uses_source_identity: bool = False
+
+    @classmethod
+    def of(cls, row: AwsAccount) -> "Account":
+        """Return how to act in the account of a row."""
+        return cls(row.role_arn, row.external_id, row.uses_source_identity)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session of a role, as AWS's logs and policies see it: its name, and tags by key."""
+
+    name: str = SESSION_NAME
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 _Key = tuple[Account, str, str, Purpose]
+_People = Sessions[tuple[Account, Session], Credentials]
 
 _lock = threading.RLock()
 _sessions: dict[Account, boto3.Session] = {}
 _clients: dict[_Key, BaseClient] = {}
+_people: _People = Sessions()
+_signs: ContextVar[Credentials | None] = ContextVar("signs", default=None)
 
 
 def get(account: Account, region: str, service: str, purpose: Purpose) -> Any:
@@ -68,8 +94,27 @@ def warm(targets: Iterable[tuple[Account, str]], purpose: Purpose = "launch") ->
         get(account, region, "sagemaker", purpose)
 
 
-def forget(account: Account) -> None:
-    """Drop the account's session, clients and credentials, so that the next call fetches new ones."""
+@contextmanager
+def acting_as(account: Account, region: str, session: Session | None) -> Iterator[None]:
+    """Have the calls of this thread inside the block signed in a session of the account's role; None: the portal's own.
+
+    Fetches the session's credentials where none are kept. Raises what `errors` names when AWS does not give them.
+    """
+    if session is None:
+        yield
+        return
+    before = _signs.set(_people.get((account, session), lambda: _begin(account, region, session)))
+    try:
+        yield
+    finally:
+        _signs.reset(before)
+
+
+def forget(account: Account, session: Session | None = None) -> None:
+    """Drop the credentials of a session, or the account's own with its clients: the next call fetches new ones."""
+    if session is not None:
+        _people.drop((account, session))
+        return
     with _lock:
         _sessions.pop(account, None)
         for key in [key for key in _clients if key[0] == account]:
@@ -81,6 +126,7 @@ def reset() -> None:
     with _lock:
         _sessions.clear()
         _clients.clear()
+        _people.clear()
 
 
 def _make(account: Account, region: str, service: str, purpose: Purpose) -> BaseClient:
@@ -96,7 +142,15 @@ def _make(account: Account, region: str, service: str, purpose: Purpose) -> Base
     )
     with errors.translated():
         make: Callable[..., BaseClient] = _session(account, region).client
-        return make(service, region_name=region, config=config)
+        made = make(service, region_name=region, config=config)
+    made.meta.events.register("before-sign.sagemaker", _choose_credentials)
+    return made
+
+
+def _choose_credentials(request: Any, **_: Any) -> None:
+    """Let botocore sign a request with the credentials of `acting_as`; without any it takes those of the client."""
+    if (credentials := _signs.get()) is not None:
+        request.context["signing"] = {**request.context.get("signing", {}), "request_credentials": credentials}
 
 
 def _session(account: Account, region: str) -> boto3.Session:
@@ -125,21 +179,36 @@ class _AssumedRole(CredentialProvider):
         return DeferredRefreshableCredentials(self._fetch, self.METHOD)
 
     def _fetch(self) -> dict[str, str]:
-        request = {
-            "RoleArn": self.account.role_arn,
-            "RoleSessionName": SESSION_NAME,
-            "DurationSeconds": SESSION_SECONDS,
-        }
-        if self.account.external_id:
-            request["ExternalId"] = self.account.external_id
-        with errors.translated():
-            answer = get(Account(), self.region, "sts", "launch").assume_role(**request)
-        credentials = answer["Credentials"]
-        if credentials["Expiration"] <= datetime.now(UTC):
-            raise errors.CredentialsExpired("AWS gave credentials that have already expired; is the clock right?")
+        answer = _assume(self.account, self.region, Session())
         return {
-            "access_key": credentials["AccessKeyId"],
-            "secret_key": credentials["SecretAccessKey"],
-            "token": credentials["SessionToken"],
-            "expiry_time": credentials["Expiration"].isoformat(),
+            "access_key": answer["AccessKeyId"],
+            "secret_key": answer["SecretAccessKey"],
+            "token": answer["SessionToken"],
+            "expiry_time": answer["Expiration"].isoformat(),
         }
+
+
+def _begin(account: Account, region: str, session: Session) -> Kept[Credentials]:
+    answer = _assume(account, region, session)
+    credentials = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
+    return Kept(credentials, answer["Expiration"])
+
+
+def _assume(account: Account, region: str, session: Session) -> dict[str, Any]:
+    """Begin a session of the account's role with the portal's own credentials; returns STS's `Credentials`."""
+    request: dict[str, Any] = {
+        "RoleArn": account.role_arn,
+        "RoleSessionName": session.name,
+        "DurationSeconds": SESSION_SECONDS,
+    }
+    if account.external_id:
+        request["ExternalId"] = account.external_id
+    if account.uses_source_identity:
+        request["SourceIdentity"] = session.name
+    if session.tags:
+        request["Tags"] = [{"Key": key, "Value": value} for key, value in session.tags]
+    with errors.translated(f"The role {account.role_arn} could not be assumed."):
+        answer: dict[str, Any] = get(Account(), region, "sts", "launch").assume_role(**request)["Credentials"]
+    if answer["Expiration"] <= datetime.now(UTC):
+        raise errors.CredentialsExpired("AWS gave credentials that have already expired; is the clock right?")
+    return answer

@@ -140,14 +140,20 @@ _ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn every exception of botocore inside the block into one of this module."""
+def translated(what: str = "") -> Iterator[None]:
+    """Turn every exception of botocore inside the block into one of this module; `what` failed, as a sentence."""
     try:
         yield
     except boto.ClientError as error:
-        raise from_answer(error) from None
+        raise _about(what, from_answer(error)) from None
     except (boto.BotoCoreError, ResponseParserError, OSError) as error:
-        raise from_transport(error) from None
+        raise _about(what, from_transport(error)) from None
+
+
+def _about(what: str, error: AwsError) -> AwsError:
+    error.message = f"{what} {error.message}".lstrip()
+    error.args = (error.message,)
+    return error
 
 
 def from_answer(error: boto.ClientError) -> AwsError:

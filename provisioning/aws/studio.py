@@ -2,18 +2,33 @@
 
 Each verb is exactly one call, `list_tags`, `list_apps` and `list_spaces` one per page. Nothing is retried, except
 minting a URL when the connection broke, because a second URL does no harm.
+
+Work in the background keeps a pace for each (account, Region, operation) that all workers share (`provisioning.limits`)
+and raises Paced where its turn is too far away. `announce`, where a verb takes it, is called when it is the call's turn
+and right before it is made; what it raises stops the call. Launches have operations of their own and ask nobody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
+from provisioning import limits
 from provisioning.aws import client, errors
-from provisioning.aws.client import Account, Purpose
+from provisioning.aws.client import Account, Purpose, Session
+from provisioning.database import give_back_connection
 
 # A list that has not ended after so many pages never will: the pages may be short, but not that short.
 MAX_PAGES = 500
 PAGE = 100
+# A thread waits for its turn so many seconds at most; rows whose turn is later are given back.
+HOLD = 1.0
+# Nobody calls for so many seconds after AWS throttled a call.
+BREATHER = 0.5
+
+Announce = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -25,6 +40,24 @@ class ProfileDescription:
     execution_role_arn: str
     failure_reason: str
     user_settings: dict[str, Any]
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A user profile as a list shows it; `status` is AWS's own word."""
+
+    name: str
+    status: str
+    created: datetime | None
+
+
+@dataclass(frozen=True)
+class ProfilePage:
+    """One page of a domain's user profiles, and the token of the next one, empty at the end."""
+
+    profiles: tuple[Listed, ...]
+    next_token: str
     request_id: str
 
 
@@ -75,11 +108,16 @@ class Presigned:
 
 @dataclass(frozen=True)
 class Studio:
-    """SageMaker in one account and Region."""
+    """SageMaker in one account and Region; `session` is that of the person for whom it is asked, None the portal's.
+
+    `first`: a person waits for what the work is about; it goes before all other work.
+    """
 
     account: Account
     region: str
     purpose: Purpose = "work"
+    session: Session | None = None
+    first: bool = False
 
     def describe_profile(self, domain_id: str, name: str) -> ProfileDescription:
         """Return one profile; its name is found without regard to case. Raises NotFound."""
@@ -95,7 +133,13 @@ class Studio:
         )
 
     def create_profile(
-        self, domain_id: str, name: str, *, user_settings: Mapping[str, Any], tags: Mapping[str, str]
+        self,
+        domain_id: str,
+        name: str,
+        *,
+        user_settings: Mapping[str, Any],
+        tags: Mapping[str, str],
+        announce: Announce | None = None,
     ) -> Answer:
         """Start making a profile. Raises AlreadyExists, which after a lost answer may mean that it is our own."""
         answer = self._call(
@@ -104,25 +148,38 @@ class Studio:
             UserProfileName=name,
             UserSettings=dict(user_settings),
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            announce=announce,
         )
         return _answer(answer)
 
-    def update_profile(self, domain_id: str, name: str, *, user_settings: Mapping[str, Any]) -> Answer:
+    def update_profile(
+        self, domain_id: str, name: str, *, user_settings: Mapping[str, Any], announce: Announce | None = None
+    ) -> Answer:
         """Start changing the settings of a profile. Raises AlreadyExists while it is busy."""
-        return _answer(
-            self._call(
-                "update_user_profile", DomainId=domain_id, UserProfileName=name, UserSettings=dict(user_settings)
-            )
-        )
+        request: dict[str, Any] = {
+            "DomainId": domain_id,
+            "UserProfileName": name,
+            "UserSettings": dict(user_settings),
+        }
+        return _answer(self._call("update_user_profile", announce=announce, **request))
 
-    def delete_profile(self, domain_id: str, name: str) -> Answer:
+    def delete_profile(self, domain_id: str, name: str, *, announce: Announce | None = None) -> Answer:
         """Start deleting a profile. Raises AlreadyExists while apps or spaces hold it."""
-        return _answer(self._call("delete_user_profile", DomainId=domain_id, UserProfileName=name))
+        request: dict[str, Any] = {"DomainId": domain_id, "UserProfileName": name}
+        return _answer(self._call("delete_user_profile", announce=announce, **request))
+
+    def newest_profiles(self, domain_id: str, token: str = "") -> ProfilePage:
+        """Return one page of a domain's profiles, those first that were made last."""
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        order: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending"}
+        answer = self._call("list_user_profiles", DomainIdEquals=domain_id, MaxResults=PAGE, **order, **more)
+        rows = tuple(map(_listed, answer.get("UserProfiles", [])))
+        return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
     def list_tags(self, arn: str) -> dict[str, str]:
         """Return all tags of a resource."""
         tags: dict[str, str] = {}
-        page: dict[str, str] = {}
+        page: dict[str, Any] = {}
         while True:
             answer = self._call("list_tags", ResourceArn=arn, MaxResults=100, **page)
             tags |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
@@ -140,8 +197,8 @@ class Studio:
         AWS does not say whether a profile's list holds the apps of its spaces too; `App.space` tells. Raises Transient
         when the list does not end.
         """
-        owner = {"SpaceNameEquals": space} if space else {"UserProfileNameEquals": profile}
-        token: dict[str, str] = {}
+        owner: dict[str, Any] = {"SpaceNameEquals": space} if space else {"UserProfileNameEquals": profile}
+        token: dict[str, Any] = {}
         for _ in range(MAX_PAGES):
             answer = self._call("list_apps", DomainIdEquals=domain_id, MaxResults=PAGE, **owner, **token)
             yield from map(_app, answer.get("Apps", []))
@@ -163,7 +220,7 @@ class Studio:
 
     def spaces_page(self, domain_id: str, token: str = "") -> SpacePage:
         """Return one page of a domain's spaces; AWS cannot look for an owner. Raises Invalid for a token of old."""
-        more = {"NextToken": token} if token else {}
+        more: dict[str, Any] = {"NextToken": token} if token else {}
         answer = self._call("list_spaces", DomainIdEquals=domain_id, MaxResults=PAGE, **more)
         return SpacePage(tuple(map(_space, answer.get("Spaces", []))), answer.get("NextToken") or "")
 
@@ -171,9 +228,9 @@ class Studio:
         """Return an app as it is now. Raises NotFound when it never was or was deleted a day ago."""
         return _app(self._call("describe_app", DomainId=domain_id, **_names(app)))
 
-    def delete_app(self, domain_id: str, app: App) -> Answer:
+    def delete_app(self, domain_id: str, app: App, *, announce: Announce | None = None) -> Answer:
         """Start stopping an app. Raises NotFound when it is gone, AlreadyExists while it is busy with a change."""
-        return _answer(self._call("delete_app", DomainId=domain_id, **_names(app)))
+        return _answer(self._call("delete_app", announce=announce, DomainId=domain_id, **_names(app)))
 
     def describe_space(self, domain_id: str, name: str) -> Space:
         """Return a space as it is now. Raises NotFound."""
@@ -185,13 +242,13 @@ class Studio:
             sharing=(answer.get("SpaceSharingSettings") or {}).get("SharingType", ""),
         )
 
-    def delete_space(self, domain_id: str, name: str) -> Answer:
+    def delete_space(self, domain_id: str, name: str, *, announce: Announce | None = None) -> Answer:
         """Start deleting a space and its files. Raises NotFound when it is gone, AlreadyExists while apps hold it."""
-        return _answer(self._call("delete_space", DomainId=domain_id, SpaceName=name))
+        return _answer(self._call("delete_space", announce=announce, DomainId=domain_id, SpaceName=name))
 
     def presigned_url(self, domain_id: str, name: str, *, session_duration: int, url_lifetime: int) -> Presigned:
         """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`."""
-        request = {
+        request: dict[str, Any] = {
             "DomainId": domain_id,
             "UserProfileName": name,
             "SessionExpirationDurationInSeconds": session_duration,
@@ -205,15 +262,32 @@ class Studio:
             raise errors.Transient("AWS answered without a URL.", request_id=_request_id(answer))
         return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer))
 
-    def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+    def _call(self, operation: str, *, announce: Announce | None = None, **request: Any) -> dict[str, Any]:
+        keeps_pace = self.purpose == "work"
+        account = self.account.role_arn.split(":")[4] if self.account.role_arn else "own"
+        pace, rate = f"sagemaker:{account}:{self.region}:{operation}", settings.SAGEMAKER_CALLS_PER_SECOND
+        if keeps_pace:
+            limits.wait(pace, rate, most=HOLD, first=self.first)
+        if announce:
+            announce()
+            give_back_connection()
         try:
-            with errors.translated():
+            with errors.translated(), client.acting_as(self.account, self.region, self.session):
                 call = getattr(client.get(self.account, self.region, "sagemaker", self.purpose), operation)
                 answer: dict[str, Any] = call(**request)
                 return answer
-        except errors.CredentialsExpired:
-            client.forget(self.account)
+        except errors.Throttled as error:
+            if keeps_pace:
+                limits.push_back(pace, error.retry_after or BREATHER)
+                limits.slow_down(pace, rate)
             raise
+        except errors.CredentialsExpired:
+            client.forget(self.account, self.session)
+            raise
+
+
+def _listed(row: Mapping[str, Any]) -> Listed:
+    return Listed(row.get("UserProfileName", ""), row.get("Status", ""), row.get("CreationTime"))
 
 
 def _app(row: Mapping[str, Any]) -> App:
@@ -226,7 +300,7 @@ def _app(row: Mapping[str, Any]) -> App:
     )
 
 
-def _names(app: App) -> dict[str, str]:
+def _names(app: App) -> dict[str, Any]:
     owner = {"SpaceName": app.space} if app.space else {"UserProfileName": app.profile}
     return {**owner, "AppType": app.app_type, "AppName": app.name}
 

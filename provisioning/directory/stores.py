@@ -34,7 +34,7 @@ _UNLISTED = """
 def account_of(directory: Directory) -> Account:
     """Return how to act in the directory's account."""
     row = directory.account
-    return Account(row.role_arn, row.external_id) if row else Account()
+    return Account.of(row) if row else Account()
 
 
 def store_of(directory: Directory) -> IdentityStore:

@@ -21,7 +21,10 @@ class AwsAccountAdmin(AuditedAdmin):
     list_display = ("name", "account_id", "role_arn", "domains")
     search_fields = ("name", "account_id")
     search_help_text = "Name or account id"
-    fields = ("name", "account_id", "role_arn", "external_id")
+    fields = (
+        *("name", "account_id", "role_arn", "external_id"),
+        *("names_sessions", "uses_source_identity", "session_tags"),
+    )
     instead_of_deleting = "Delete its domains first."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AwsAccount]:

@@ -11,7 +11,7 @@ import django
 import tests.environment  # noqa: F401
 from tests.bench.sites import PORTAL, STOCK, Site, database, xmlsec1
 
-PARTS = ("sign-on", "launch", "hostile", "directory")
+PARTS = ("sign-on", "launch", "hostile", "directory", "onboarding")
 
 
 def main(parts: list[str]) -> None:
@@ -30,7 +30,7 @@ def main(parts: list[str]) -> None:
 
 
 def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
-    from tests.bench import directory, hostile, launches
+    from tests.bench import directory, hostile, launches, onboarding
     from tests.bench.world import make_teams
 
     make_teams()
@@ -43,6 +43,8 @@ def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
         hostile.parser()
     if "directory" in parts:
         directory.measure()
+    if "onboarding" in parts:
+        onboarding.measure()
 
 
 def _sign_on(portal: Site, stock_url: str) -> None:

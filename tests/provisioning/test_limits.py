@@ -85,8 +85,70 @@ def test_the_clock_is_that_of_redis() -> None:
     assert 0 < limits.reserve("a", RATE) <= STEP + 1e-4
 
 
+class TestPeopleFirst:
+    def test_who_waits_does_not_wait_for_the_background(self) -> None:
+        while limits.reserve("a", RATE, now=1000.0) >= 0:
+            pass
+        assert limits.reserve("a", RATE, first=True, now=1000.0) == 0
+
+    def test_the_background_makes_room_for_each_of_them(self) -> None:
+        for _ in range(5):
+            assert limits.reserve("a", RATE, first=True, now=1000.0) == 0
+        assert limits.reserve("a", RATE, now=1000.0) == pytest.approx(5 * STEP, abs=1e-4)
+
+    def test_a_crowd_of_them_keeps_the_pace_too(self) -> None:
+        waits = [limits.reserve("a", RATE, first=True, now=1000.0) for _ in range(100)]
+        at_once = sum(wait == 0 for wait in waits)
+        later = sum(0 < wait <= limits.MAX_WAIT for wait in waits)
+        assert at_once == pytest.approx(limits.AHEAD / STEP, abs=1.1)
+        assert later == pytest.approx(limits.MAX_WAIT / STEP, abs=1.1)
+        assert all(wait < -limits.MAX_WAIT for wait in waits[at_once + later :])
+
+    def test_a_shorter_patience(self) -> None:
+        taken = [limits.reserve("a", RATE, most=0.5, now=1000.0) for _ in range(60)]
+        assert sum(wait >= 0 for wait in taken) == int(0.5 / STEP) + 1
+
+
+class TestLearning:
+    def paces(self, moment: float) -> float:
+        """The calls a second that are allowed at this moment."""
+        first = limits.reserve("a", RATE, most=100.0, now=moment)
+        return 1 / (limits.reserve("a", RATE, most=100.0, now=moment) - first)
+
+    def test_throttled_once_the_pace_is_slower_and_recovers_over_a_minute(self) -> None:
+        limits.slow_down("a", RATE, now=1000.0)
+        assert self.paces(1000.0) == pytest.approx(RATE * limits.MARGIN * limits.SLOWER, rel=1e-3)
+        assert self.paces(1030.0) == pytest.approx(RATE * limits.MARGIN * 0.95, rel=1e-3)
+        assert self.paces(1090.0) == pytest.approx(RATE * limits.MARGIN, rel=1e-3)
+
+    def test_many_at_the_same_moment_count_once(self) -> None:
+        for part in range(10):
+            limits.slow_down("a", RATE, now=1000.0 + part / 20)
+        assert self.paces(1001.0) == pytest.approx(RATE * limits.MARGIN * limits.SLOWER, rel=1e-2)
+
+    def test_it_never_comes_to_a_stop(self) -> None:
+        for second in range(100):
+            limits.slow_down("a", RATE, now=1000.0 + 2 * second)
+        assert self.paces(1198.0) >= RATE * limits.MARGIN * limits.LEAST * 0.99
+
+    def test_other_keys_learn_nothing(self) -> None:
+        limits.slow_down("b", RATE, now=1000.0)
+        assert self.paces(1000.0) == pytest.approx(RATE * limits.MARGIN, rel=1e-3)
+
+
+def test_one_of_many_has_the_turn() -> None:
+    assert [limits.turn("a", 60.0) for _ in range(5)] == [True, False, False, False, False]
+    assert limits.turn("b", 60.0)
+
+
 @pytest.mark.usefixtures("no_redis")
 class TestWithoutRedis:
+    def test_people_go_first_and_a_turn_is_had_once(self) -> None:
+        while limits.reserve("a", RATE, now=1000.0) >= 0:
+            pass
+        assert limits.reserve("a", RATE, first=True, now=1000.0) == 0
+        assert [limits.turn("a", 60.0), limits.turn("a", 60.0)] == [True, False]
+
     def test_each_process_keeps_a_slower_pace(self) -> None:
         waits = [limits.reserve("a", RATE, now=1000.0) for _ in range(4)]
         assert waits == pytest.approx([number * STEP / limits.LOCAL_SHARE for number in range(4)], abs=1e-4)

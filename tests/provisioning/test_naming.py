@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.aws.shapes import faults
-from provisioning.naming import HASH_LENGTH, profile_name
+from provisioning.naming import HASH_LENGTH, profile_name, session_name
 
 LEGAL = re.compile(r"[a-z0-9](-*[a-z0-9]){0,62}")
 
@@ -79,3 +79,34 @@ def test_nobody_can_take_a_hashed_name_by_calling_themselves_so(identity: tuple[
     if ("default", subject, team) != identity:
         assert profile_name("default", subject, team) != name
     assert profile_name("default", name, "team1") != name
+
+
+@pytest.mark.parametrize(
+    ("username", "name"),
+    [
+        ("user1", "user1"),
+        ("Jane.Doe+lab@example.com", "Jane.Doe+lab@example.com"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "x" * 47 + "-1c9c4cf03b33aa2e"),
+        ("partner/jane", "partner-jane-fe4861a5c25958c7"),
+        ("x", "x-cd65ea2c2ad99e94"),
+        ("山田", "user-7e7be60df72e3ae8"),
+        ("studio-portal", "studio-portal-dfa784d8e144d305"),
+        ("user1-0123456789abcdef", "user1-0123456789abcdef-ae2e7f935329896b"),
+    ],
+)
+def test_golden_names_of_sessions(username: str, name: str) -> None:
+    assert session_name(username) == name
+
+
+usernames = st.one_of(subjects, st.text("a/-0", min_size=1, max_size=4), st.text(min_size=60, max_size=70))
+
+
+@given(st.lists(usernames, min_size=2, max_size=8, unique=True))
+def test_names_of_sessions_are_legal_and_nobody_shares_one(names: list[str]) -> None:
+    names += [session_name(name) for name in names]
+    sessions = {name: session_name(name) for name in names}
+    assert len(set(sessions.values())) == len(sessions)
+    for session in sessions.values():
+        assert re.fullmatch(r"[A-Za-z0-9_+=,.@-]{2,64}", session)
+        assert session != "studio-portal"

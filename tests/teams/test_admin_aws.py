@@ -73,6 +73,18 @@ def test_faults_of_an_account(alice: Client, field: str, value: str, message: st
     assert message in " ".join(found[field])
 
 
+@pytest.mark.parametrize("switch", ["uses_source_identity", "session_tags"])
+def test_what_sessions_carry_needs_sessions_of_people_in_a_role(alice: Client, switch: str) -> None:
+    role = {"role_arn": "arn:aws:iam::111122223333:role/portal"}
+    found = errors(alice.post(f"{ACCOUNTS}add/", account_form(**role, **{switch: "on"})))
+    assert found["__all__"] == ["Source identity and session tags need sessions named after people."]
+    found = errors(alice.post(f"{ACCOUNTS}add/", account_form(names_sessions="on", **{switch: "on"})))
+    assert found["role_arn"] == ["Source identity and session tags belong to the sessions of a role."]
+    form = account_form(**role, names_sessions="on", **{switch: "on"})
+    assert alice.post(f"{ACCOUNTS}add/", form).status_code == 302
+    assert events(actor="alice")[0].data["after"][switch] is True
+
+
 def test_an_account_is_known_once(alice: Client) -> None:
     make_account(account_id="111122223333")
     assert "already exists" in errors(alice.post(f"{ACCOUNTS}add/", account_form()))["account_id"][0]
