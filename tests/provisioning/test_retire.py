@@ -193,8 +193,10 @@ class TestInOrderAndToTheEnd:
         assert deleted.aws_request_id == world.aws.calls("DeleteUserProfile")[0].request_id
 
     def test_a_lapsed_one_goes_the_same_way(self, world: Studios) -> None:
-        Membership.objects.update(valid_until=timezone.now() - timedelta(days=15))
+        Membership.objects.update(valid_until=timezone.now() - timedelta(hours=1))
+        Team.objects.update(grace_days=0)
         ending.end_access()
+        assert world.profile.ended_by == Profile.End.LAPSED
         world.change(changed_at=timezone.now() - timedelta(minutes=1))
         world.go_until(State.RETIRED)
         assert world.left() == NOTHING
