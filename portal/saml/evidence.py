@@ -19,7 +19,7 @@ def note(session: SessionBase, source: str) -> None:
 
 
 def end(user: User, session: Mapping[str, Any] | SessionBase) -> None:
-    """Have the evidence run out that the sign-on of this session brought; what a later sign-on said stays.
+    """Have the evidence run out that came with a session of sign-on; what a later sign-on said stays.
 
     Call it when somebody signs out, in the transaction of that. Sessions that did not begin with an assertion brought
     nothing.
