@@ -1,9 +1,16 @@
-"""Profile records: what the portal knows about the Studio user profile of each (user, team) pair; and directories."""
+"""Profile records: what the portal knows about the Studio user profile of each (user, team) pair; and the models of
+apps and directories.
+"""
 
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from provisioning.app_models import BudgetMonth as BudgetMonth
+from provisioning.app_models import Price as Price
+from provisioning.app_models import RunningApp as RunningApp
+from provisioning.app_models import StudioSpace as StudioSpace
+from provisioning.app_models import UsageHour as UsageHour
 from provisioning.directory_models import DeadLetter as DeadLetter
 from provisioning.directory_models import Directory as Directory
 from provisioning.directory_models import DirectoryPage as DirectoryPage
@@ -41,6 +48,11 @@ class Profile(models.Model):
     execution_role_arn = models.CharField("execution role ARN", max_length=2048, blank=True)
     # The role of our own create, while AWS is at it: nothing else is known of such a profile yet.
     asked_role_arn = models.CharField(max_length=2048, blank=True, default="", db_default="")
+    # The version of the team's form that AWS has, with the tags that the portal set last: others are not its business.
+    form_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    applied_tags = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    # The admin who said that a profile which was there before us is ours from now on.
+    adopted_by = models.CharField(max_length=330, blank=True, db_default="", editable=False)
     # When a person last asked for a profile that was not ready: theirs goes first.
     asked_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)

@@ -14,6 +14,8 @@ from teams.request_models import AccessRequest as AccessRequest
 from teams.request_models import Farewell as Farewell
 from teams.request_models import Grant as Grant
 from teams.request_models import TeamOwner as TeamOwner
+from teams.rule_models import CleanupRule as CleanupRule
+from teams.rule_models import TagConstant as TagConstant
 from teams.scim_models import ScimClient as ScimClient
 from teams.scim_models import ScimGroup as ScimGroup
 from teams.scim_models import ScimToken as ScimToken
@@ -57,6 +59,14 @@ class User(AbstractBaseUser):
     known_by = models.CharField(max_length=80, blank=True, editable=False)
     # The source that deactivated this person and may activate them again; empty: an admin did, or nobody.
     deactivated_by = models.CharField(max_length=80, blank=True, editable=False)
+    monthly_budget = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What this person's apps in all teams may cost in a month; empty: no limit.",
+    )
     # Part of the session hash: raising it ends every session of this person at once.
     session_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
@@ -198,6 +208,16 @@ class Domain(models.Model):
     domain_id = models.CharField("domain id", max_length=63, validators=[shapes.validate_domain_id])
     name = models.CharField(max_length=128, blank=True)
     auth_mode = models.CharField("authentication mode", max_length=3, choices=AuthMode.choices, default=AuthMode.IAM)
+    # What DescribeDomain says of a domain in SSO mode: the address of its Studio and its application.
+    url = models.CharField("URL", max_length=1024, blank=True, db_default="", editable=False)
+    application_arn = models.CharField("application ARN", max_length=1224, blank=True, db_default="", editable=False)
+    assigns_application = models.BooleanField(
+        "assigns people to the application",
+        default=False,
+        db_default=False,
+        help_text="SSO mode: whether the portal itself assigns people to the domain's application in IAM Identity "
+        "Center, and takes the assignment away again.",
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("account", "region", "domain_id"), name="domain_identity"),)
@@ -245,6 +265,47 @@ class Team(models.Model):
         blank=True,
         validators=[shapes.validate_user_settings],
         help_text="SageMaker's UserSettings as JSON, without ExecutionRole.",
+    )
+    landing_uri = models.CharField(
+        "opens at",
+        max_length=1023,
+        blank=True,
+        db_default="",
+        validators=[
+            RegexValidator(
+                r"^(?:studio::|app:(?:JupyterServer|JupyterLab|RStudioServerPro|CodeEditor|Canvas):)[^\s]*\Z",
+                "This is no landing URI: studio::path, or app:JupyterLab:path and the like.",
+            )
+        ],
+        help_text="SageMaker's LandingUri, like “studio::” or “app:JupyterLab:”. Empty: as the domain says.",
+    )
+    space_name = models.CharField(
+        "opens the space",
+        max_length=63,
+        blank=True,
+        db_default="",
+        validators=[shapes.validate_space_name],
+        help_text="The shared space that a click opens. Empty: none.",
+    )
+    # Raised by each change that profiles have to follow; a profile carries the version that it was brought to.
+    form_version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
+    monthly_budget = models.DecimalField(
+        "budget of the team",
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What all apps of the team may cost in a month; empty: no limit.",
+    )
+    person_budget = models.DecimalField(
+        "budget of each person",
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What the apps of one person in this team may cost in a month; empty: no limit.",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="An inactive team shows no tile and opens nothing."
@@ -529,7 +590,19 @@ class AuditEvent(models.Model):
         PROFILE_DELETED = "profile_deleted", "profile deleted"
         PROFILE_RETIRING = "profile_retiring", "profile to be retired"
         PROFILE_RESTORED = "profile_restored", "profile restored"
+        PROFILE_UPDATED = "profile_updated", "profile updated"
+        PROFILE_ADOPTED = "profile_adopted", "profile adopted"
+        APPLICATION_ASSIGNED = "application_assigned", "assigned to the domain's application"
+        APPLICATION_UNASSIGNED = "application_unassigned", "taken from the domain's application"
+        RECONCILE_PLANNED = "reconcile_planned", "domain compared"
+        RECONCILE_APPLIED = "reconcile_applied", "repairs of a domain begun"
+        RECONCILE_HELD = "reconcile_held", "repairs of a domain held back"
+        RECONCILE_DISCARDED = "reconcile_discarded", "repairs of a domain thrown away"
         APP_STOPPED = "app_stopped", "app stopped"
+        APP_WARNED = "app_warned", "warned that an app will be stopped"
+        BUDGET_WARNED = "budget_warned", "budget nearly spent"
+        BUDGET_EXCEEDED = "budget_exceeded", "budget spent"
+        BUDGET_LIFTED = "budget_lifted", "budget lifted for the month"
         SPACE_DELETED = "space_deleted", "space deleted"
         LAUNCH = "launch", "launched Studio"
         CREATED = "created", "created in the admin"

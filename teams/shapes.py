@@ -52,6 +52,11 @@ def validate_domain_id(value: str) -> None:
     _validate("DomainId", value)
 
 
+def validate_space_name(value: str) -> None:
+    """Django validator for the name of a space."""
+    _validate("SpaceName", value)
+
+
 def validate_tag_key(value: str) -> None:
     """Django validator for the key of a tag; the prefix `aws:` is AWS's own."""
     _validate("TagKey", value)

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from django.db import models
@@ -59,12 +60,17 @@ def take(row: models.Model) -> Snapshot:
         elif field.name in _LONG:
             values[field.name] = f"SHA-256 {hashlib.sha256(str(getattr(row, field.name)).encode()).hexdigest()}"
         else:
-            value = field.value_from_object(row)
-            values[field.name] = value.isoformat() if isinstance(value, datetime) else value
+            values[field.name] = _plain(field.value_from_object(row))
     if isinstance(row, Team):
         values["tags"] = dict(row.tags.values_list("key", "value"))
         values["owners"] = sorted(row.owners.values_list("user__username", flat=True))
     return values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
 
 
 def difference(before: Snapshot, after: Snapshot) -> dict[str, Snapshot]:
@@ -87,7 +93,16 @@ def only(changes: dict[str, Snapshot], names: Iterable[str]) -> dict[str, Snapsh
 
 # Never in the log, whatever else is; when something was last looked at is no change to it.
 _PRIVATE = frozenset(
-    {"password", "session_epoch", "last_login", "created_at", "refreshed_at", "tried_at", "last_used_at"}
+    {
+        "password",
+        "session_epoch",
+        "last_login",
+        "created_at",
+        "refreshed_at",
+        "tried_at",
+        "last_used_at",
+        "form_version",
+    }
 )
 # In the log as a digest: metadata are long, and their certificates and dates are fields of their own.
 _LONG = frozenset({"metadata"})
