@@ -213,8 +213,9 @@ class Step:
             },
         }
         crowded = self.crowded() and bool(made.arn)
+        seconds = crowd.UNWATCHED if crowded else crowd.look_again_in(self.profile, 0)
         following = self.row.release(
-            told, seconds=crowd.UNWATCHED if crowded else 1, arn=made.arn, deadline_at=timezone.now() + DEADLINE,
+            told, seconds=seconds, arn=made.arn, deadline_at=timezone.now() + DEADLINE,
             asked_role_arn=self.wanted.execution_role_arn, aws_request_id=made.request_id, **NO_ERROR,
         )  # fmt: skip
         return replace(following, seconds=None, watch=self.profile.domain_id) if crowded else following
@@ -259,7 +260,7 @@ class Step:
             message = f"SageMaker still says “{found.status}” of this profile after {minutes} minutes."
             return self.row.park("Timeout", message, after=PARKED_DENIED, request_id=found.request_id)
         waited = (now - (deadline - DEADLINE)).total_seconds()
-        seconds = 1 if waited < 15 else 2 if waited < 60 else 5
+        seconds = crowd.look_again_in(self.profile, waited)
         # What is being deleted is no longer what our create answered for.
         arn = "" if found.status == "Deleting" else self.profile.arn
         watch = self.profile.domain_id if self.is_watched() and arn and self.crowded() else None

@@ -4,7 +4,7 @@ again. Whose access has ended is decided in `ending`.
 
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -56,26 +56,44 @@ def look_again(team_ids: Iterable[int]) -> list[int]:
 
 
 def request(*, user_id: int, team_id: int) -> None:
-    """Make sure that this profile's row exists and is being worked on: what a click asks for.
+    """Make sure that this profile's row exists and is being worked on: what a click asks for, if it cannot be opened.
 
     A failed one is tried again at most every `CLICK_PAUSE`; one that AWS has under a foreign name is left to an admin.
     """
-    now = timezone.now()
     rows = Profile.objects.filter(user=user_id, team=team_id)
-    again = {"state": State.WANTED, "due_at": now, "changed_at": now}
-    if not rows.exclude(state__in=ENDED).exists():
+    profile = rows.first()
+    if profile is None:
+        _make_missing(Membership.objects.filter(access.live(), user=user_id, team=team_id))
+        profile = rows.first()
+    elif profile.state in ENDED:
         prepare([user_id])
-    rows.filter(free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(
-        **again, repairs=0, deadline_at=None
-    )
-    # It was ready, but not for the role or the domain of today.
-    rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
-    rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
-    # A person waits: what was to come back later, because it was not its turn, goes first now.
-    rows.filter(state__in=(State.WANTED, State.CREATING)).update(asked_at=now)
-    rows.filter(state=State.WANTED, attempts=0, due_at__gt=now).update(due_at=now)
-    for profile in rows.filter(due_at__lte=timezone.now()):
+        profile = rows.first()
+    if profile is None:
+        return
+    changes = _asked(profile, timezone.now())
+    # Only what was looked at is changed: a worker that was faster has done better.
+    same = Q(pk=profile.pk, state=profile.state)
+    if changes and Profile.objects.filter(same & free() if profile.state == State.FAILED else same).update(**changes):
+        profile.due_at = changes.get("due_at", profile.due_at)
+    if profile.due_at is not None and profile.due_at <= timezone.now():
         _hint(profile)
+
+
+def _asked(profile: Profile, now: datetime) -> dict[str, Any]:
+    """Return what a click changes about a profile."""
+    again = {"state": State.WANTED, "due_at": now, "changed_at": now, "asked_at": now}
+    match profile.state:
+        case State.FAILED if profile.changed_at <= now - CLICK_PAUSE:
+            return {**again, "repairs": 0, "deadline_at": None}
+        case State.READY if _drifted(Profile.objects.filter(pk=profile.pk)).exists():
+            # It was ready, but not for the role or the domain of today.
+            return again
+        case State.WANTED if profile.due_at is None or (profile.attempts == 0 and profile.due_at > now):
+            # A person waits: what was to come back later, because it was not its turn, goes first now.
+            return {"asked_at": now, "due_at": now}
+        case State.WANTED | State.CREATING:
+            return {"asked_at": now}
+    return {}
 
 
 def retry(profile: Profile, *, by: str) -> bool:

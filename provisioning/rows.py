@@ -22,8 +22,9 @@ Action = AuditEvent.Action
 # The states of profiles whose person has no access.
 ENDED = (State.RETIRING, State.RETIRED)
 
-# Longer than three calls that all run into their time limits.
-CLAIM = timedelta(seconds=45)
+# Longer than a retiring step goes without renewing it, ten seconds and a call that runs into its time limits: what a
+# killed worker had claimed is taken up so much later. Who is slower than that finds out before anything is changed.
+CLAIM = timedelta(seconds=25)
 # Clocks differ, and a countdown may end a moment early.
 EARLY = timedelta(milliseconds=500)
 MAX_BACKOFF = 60.0

@@ -33,8 +33,9 @@ def ensure_profile(profile_id: int, request_id: str = "") -> None:
 def watch_domain(domain_id: int) -> None:
     """Look at the profiles that are being made in a domain, and ask for the next look."""
     with audit.context(actor="system: watch_domain"):
-        if watch.look(domain_id):
-            watch.hint(domain_id)
+        following = watch.look(domain_id)
+        if following is not None:
+            watch.hint(domain_id, countdown=following)
 
 
 @shared_task(name=queue.RETIRE)

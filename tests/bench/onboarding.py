@@ -20,12 +20,12 @@ from tests.bench.tables import table, verdict
 from tests.factories import make_domain, make_team, make_user
 from tests.fixtures import identity_provider
 
-PEOPLE = 300
+PEOPLE = 1000
 RATE = 10.0
 CREATE_SECONDS = 5.0
 WORKERS = 3
 CLICK_EVERY = 5.0
-DEADLINE = 150.0
+DEADLINE = 240.0
 # The first and the last seconds are not those of the crowd.
 EDGE = 5.0
 
