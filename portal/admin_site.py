@@ -31,7 +31,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             *("provisioning.deadletter", "teams.scimclient", "teams.scimuser", "teams.scimgroup", "teams.group"),
         ),
     ),
-    ("Provisioning", "provisioning", ("provisioning.profile",)),
+    ("Provisioning", "provisioning", ("provisioning.profile", "provisioning.quotaalarm")),
     ("Log", "log", ("teams.auditevent",)),
 )
 

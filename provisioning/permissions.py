@@ -19,6 +19,7 @@ _POLICY = re.compile(
     r"|permissions? boundary",
     re.IGNORECASE,
 )
+_TOLD = re.compile(r"\S+ may not [A-Za-z0-9-]+:[A-Za-z0-9*]+")
 MAX_REASON = 120
 
 
@@ -54,6 +55,11 @@ def explain(message: str) -> str:
     """Return in one line who may not do what and why, or AWS's own words where they cannot be read."""
     found = missing(message)
     return str(found) if found else message
+
+
+def is_told(text: str) -> bool:
+    """Whether a text says which permission is missing, as `explain` words it."""
+    return bool(_TOLD.search(text))
 
 
 def _reason(why: str) -> str:

@@ -7,7 +7,7 @@ import random
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from provisioning.aws.errors import QuotaExceeded
@@ -59,15 +59,18 @@ def silence(alarm: QuotaAlarm, *, by: str = "") -> int:
     with transaction.atomic():
         if not QuotaAlarm.objects.filter(pk=alarm.pk).delete()[0]:
             return 0
-        waiting = Profile.objects.filter(
-            domain__account=alarm.account_id, domain__region=alarm.region,
-            state=Profile.State.FAILED, error_code=alarm.code,
-        )  # fmt: skip
+        waiting = Profile.objects.filter(waits_for(alarm))
         if by:
             audit.record(
                 AuditEvent.Action.CHANGED, target=str(alarm), actor=by, reason="The quota is to be tried again now.",
             )  # fmt: skip
         return Profile.objects.filter(pk__in=list(waiting.values_list("pk", flat=True))).update(due_at=timezone.now())
+
+
+def waits_for(alarm: QuotaAlarm) -> Q:
+    """Return the filter on profiles that failed for what an alarm is about."""
+    where = Q(domain__account=alarm.account_id, domain__region=alarm.region)
+    return where & Q(state=Profile.State.FAILED, error_code=alarm.code)
 
 
 def silence_of(domain: Domain, *, code: str = "", by: str = "") -> None:
