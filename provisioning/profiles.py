@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from provisioning import ending, queue
+from provisioning import ending, forms, queue, quotas
 from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
@@ -21,13 +21,28 @@ from provisioning.rows import BAD_ROLE, ENDED, Next, free
 from teams import access, audit
 from teams.models import AuditEvent, Membership
 
-__all__ = ["Next", "due", "due_to_retire", "ensure", "look_again", "prepare", "request", "retire", "retry"]
+__all__ = [
+    "Next",
+    "adopt",
+    "due",
+    "due_to_retire",
+    "ensure",
+    "follow_forms",
+    "look_again",
+    "may_be_adopted",
+    "prepare",
+    "request",
+    "retire",
+    "retry",
+]
 
 State = Profile.State
 
 BATCH = 1000
 # A failed profile is tried again by clicks at most this often.
 CLICK_PAUSE = timedelta(seconds=3)
+# So many ready profiles may be due for a look at once, should all of them have to follow something.
+MAX_FOLLOWING = 1000
 
 
 def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
@@ -53,6 +68,18 @@ def look_again(team_ids: Iterable[int]) -> list[int]:
     """Make the profiles of teams whose desired form has changed due at once; returns their ids."""
     settled = Q(state__in=(State.READY, State.FAILED, State.CONFLICT))
     return _wake(Profile.objects.filter(settled, team__in=list(team_ids)))
+
+
+def follow_forms() -> list[int]:
+    """Make ready profiles due that have an older form than their team, whatever signal was lost; returns their ids.
+
+    Which are behind, the rows say: the version of the form, and the mail address where a tag names it. Only some are
+    taken at a time, so that a change to everybody's profiles leaves room for new ones.
+    """
+    ready = Profile.objects.filter(state=State.READY)
+    room = MAX_FOLLOWING - ready.filter(due_at__isnull=False).order_by().count()
+    rows = forms.behind(ready.filter(ending.live_access(), due_at__isnull=True)).order_by("pk")
+    return _wake(rows[: max(room, 0)])
 
 
 def request(*, user_id: int, team_id: int) -> None:
@@ -119,6 +146,39 @@ def retry(profile: Profile, *, by: str) -> bool:
             audit.record(
                 AuditEvent.Action.PROFILE_RETRIED, target=profile.name, team=profile.team.slug, actor=by,
                 data={"state": profile.state, "error": profile.error},
+            )  # fmt: skip
+            _hint(profile)
+            if profile.error_code:
+                quotas.silence_of(profile.domain, code=profile.error_code, by=by)
+    return bool(taken)
+
+
+def may_be_adopted(profile: Profile) -> bool:
+    """Whether AWS had a profile when the portal last looked that is not the portal's, and that an admin may give it."""
+    found = Q(state=State.CONFLICT) | Q(state=State.READY, managed=False)
+    return Profile.objects.filter(found, pk=profile.pk, adopted_by="").exclude(arn="").exists()
+
+
+def adopt(profile: Profile, *, by: str, takes_over: bool = False) -> bool:
+    """Have a profile that the portal did not make taken over, as the admin `by` says; False where there is none.
+
+    From then on it is the portal's to change, and to delete when access ends. `takes_over`: also if its tags say that
+    the portal has given it to another person or team. A profile that another row names is never taken.
+    """
+    found = Q(state=State.CONFLICT) | Q(state=State.READY, managed=False)
+    now = timezone.now()
+    ready = Case(When(state=State.READY, then=Value(State.READY)), default=Value(State.WANTED))
+    with transaction.atomic():
+        rows = Profile.objects.filter(free(), found, pk=profile.pk).exclude(arn="")
+        taken = rows.update(
+            state=ready, managed=False, adopted_by=by, takes_over=takes_over, due_at=now, changed_at=now,
+            attempts=0, repairs=0, deadline_at=None, error_code="", error="",
+        )  # fmt: skip
+        if taken:
+            audit.record(
+                AuditEvent.Action.PROFILE_ADOPTED, target=profile.name, team=profile.team.slug, actor=by,
+                reason="Its tags name somebody else; it is taken over." if takes_over else "",
+                data={"domain": profile.domain.domain_id, "arn": profile.arn, "state": profile.state},
             )  # fmt: skip
             _hint(profile)
     return bool(taken)

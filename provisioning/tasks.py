@@ -70,9 +70,10 @@ def end_access() -> None:
 
 @shared_task(name="provisioning.tasks.prepare_missing")
 def prepare_missing() -> None:
-    """Make the rows that any live access still lacks; the sweep hands them out."""
+    """Make the rows that live access lacks, and wake those that lag behind their team; the sweep hands them out."""
     with audit.context(actor="system: prepare_missing"):
         profiles.prepare()
+        profiles.follow_forms()
 
 
 @shared_task(name=syncs.SYNCHRONISE)
