@@ -171,7 +171,8 @@ class PortalAdminSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""
-        told = {"status": admin_status.read(), "notices": admin_status.notices()}
+        status = admin_status.read()
+        told = {"status": status, "notices": admin_status.notices(status)}
         return super().index(request, {**told, **(extra_context or {})})
 
     def app_index(self, *_: Any, **__: Any) -> HttpResponse:  # type: ignore[override]

@@ -100,10 +100,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Presigned:
-    """A URL that opens Studio as somebody: a secret, and therefore not part of the text form."""
+    """A URL that opens Studio as somebody, in `space` if there is one: a secret, and so not part of the text form."""
 
     url: str = field(repr=False)
     request_id: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ class Studio:
             answer = self._call("create_presigned_domain_url", **request)
         if not answer.get("AuthorizedUrl"):
             raise errors.Transient("AWS answered without a URL.", request_id=_request_id(answer))
-        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer))
+        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer), space=space)
 
     def _call(self, operation: str, *, announce: Announce | None = None, **request: Any) -> dict[str, Any]:
         keeps_pace = self.purpose == "work"
