@@ -48,14 +48,18 @@ class Notice:
     alarming: bool
 
 
-def notices(figures: Iterable[Figure]) -> list[Notice]:
-    """Return the warnings about identity providers, directories and quotas, the worst of each first."""
+def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
+    """Return the warnings about identity providers, directories and quotas, the worst of each first.
+
+    `figures` are those that `read` gave, where they are at hand: they spare a query.
+    """
     return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures)]
 
 
-def _quota_notices(figures: Iterable[Figure]) -> list[Notice]:
-    # Where no profile has failed, none has failed for a quota, and nothing need be asked.
-    if not any(figure.number for figure in figures if figure.label == LABELS[Profile.State.FAILED]):
+def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
+    # Where no profile has failed, none has failed for a quota.
+    failed = LABELS[Profile.State.FAILED]
+    if figures is not None and not any(figure.number for figure in figures if figure.label == failed):
         return []
     return [
         Notice(

@@ -178,15 +178,16 @@ class Studio:
         return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
     def list_tags(self, arn: str) -> dict[str, str]:
-        """Return all tags of a resource."""
+        """Return all tags of a resource. Raises Transient when the list does not end."""
         tags: dict[str, str] = {}
         page: dict[str, Any] = {}
-        while True:
+        for _ in range(MAX_PAGES):
             answer = self._call("list_tags", ResourceArn=arn, MaxResults=100, **page)
             tags |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
             if not answer.get("NextToken"):
                 return tags
             page = {"NextToken": answer["NextToken"]}
+        raise errors.Transient("AWS did not come to the end of a list of tags.", code="EndlessList")
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Answer:
         """Set tags; values of keys that exist are overwritten."""
