@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from provisioning import desired, places, queue
 from provisioning.aws.client import Account, Session, warm
-from provisioning.aws.errors import AlreadyExists, Invalid, NotFound
+from provisioning.aws.errors import AlreadyExists, Denied, Invalid, NotFound
 from provisioning.aws.studio import Presigned, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
@@ -141,8 +141,8 @@ def _mint(studio: Studio, target: Target) -> Presigned:
 
     try:
         return mint(target.space_name)
-    except (NotFound, Invalid):
-        # Whether it is the space or the profile that is missing is not documented.
+    except (NotFound, Invalid, AlreadyExists, Denied):
+        # Whether it is the space or the profile that is missing, busy or forbidden is not documented.
         if not target.space_name:
             raise
     return mint("")
