@@ -73,6 +73,8 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "teams/rolemapping/",
         "teams/rolemapping/add/",
         "teams/rolemapping/1/change/",
+        "teams/tagconstant/",
+        "team-form/team1/",
         "teams/user/",
         "teams/grant/",
         "teams/grant/add/",
@@ -85,6 +87,7 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "policies/?principal=arn:aws:iam::111122223333:role/StudioPortal&ips=192.0.2.0/24&account=111122223333",
         "policies/?vpces=nonsense",
         "provisioning/profile/",
+        "provisioning/quotaalarm/",
         "teams/auditevent/",
     ],
 )
