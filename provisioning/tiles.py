@@ -2,9 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
-from django.db.models import Exists, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import (
+    Case,
+    DateTimeField,
+    Exists,
+    FilteredRelation,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast
+from django.utils import timezone
 
+from provisioning.costs import budgets, months
+from provisioning.models import UsageHour
 from teams import access
 from teams.models import Membership, Team, User
 from teams.prepared import Prepared
@@ -12,7 +29,10 @@ from teams.prepared import Prepared
 
 @dataclass(frozen=True)
 class TeamTile:
-    """A team that the person may open, where it is, and how far their profile is: no state, no profile yet."""
+    """A team that the person may open, where it is, and how far their profile is: no state, no profile yet.
+
+    `budget_spent` says that a budget keeps the person out for the rest of the month.
+    """
 
     slug: str
     name: str
@@ -21,22 +41,66 @@ class TeamTile:
     region: str
     state: str | None
     due_at: datetime | None
+    budget_spent: bool
 
 
-def for_user(user: User) -> list[TeamTile]:
-    """Return what this person may open, ordered by the team's name."""
-    return [TeamTile(*row) for row in _TILES.rows(user=user.pk)]
+@dataclass(frozen=True)
+class Share:
+    """What was spent of a budget, where there is one; `name` is the team's, empty for a person's apps in all teams."""
+
+    name: str
+    spent: Decimal
+    budget: Decimal | None
+
+
+def for_user(user: User, with_costs: bool = False) -> tuple[list[TeamTile], list[Share]]:
+    """Return what this person may open, ordered by the team's name, and what their apps cost in the present month.
+
+    Costs are told in all and for each team with a budget for its people; not where nothing was spent and nothing is
+    limited, and not where they were not asked for.
+    """
+    month = months.of(timezone.now())
+    if not with_costs:
+        return [TeamTile(*row) for row in _TILES.rows(user=user.pk, month=month)], []
+    rows = _WITH_COSTS.rows(user=user.pk, month=month, begins=months.begins(month))
+    tiles = [TeamTile(*row[:-_COSTS]) for row in rows]
+    shares: list[Share] = []
+    for tile, (spent, budget, here, limit) in zip(tiles, (row[-_COSTS:] for row in rows), strict=True):
+        if not shares:
+            shares.append(Share("", spent or Decimal(0), budget))
+        if limit is not None:
+            shares.append(Share(tile.name, here or Decimal(0), limit))
+    return tiles, shares if any(each.spent or each.budget is not None for each in shares) else []
 
 
 _USER = -1
+_MONTH = "the month"
+_BEGINS = "the beginning of the month"
 # In the order of the fields of TeamTile.
-_COLUMNS = ("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at")
+_COLUMNS = (
+    *("slug", "name", "description", "domain__account__name", "domain__region"),
+    *("own__state", "own__due_at", "budget_spent"),
+)
+# How many columns tell of costs, at the end.
+_COSTS = 4
 
 
 def _query() -> QuerySet[Team, tuple[object, ...]]:
     live = Membership.objects.filter(access.live(), user_id=_USER, team=OuterRef("pk"))
     own = FilteredRelation("profiles", condition=Q(profiles__user_id=_USER))
-    return Team.objects.filter(Exists(live)).alias(own=own).order_by("name", "pk").values_list(*_COLUMNS)
+    budget_spent = Exists(budgets.refusing(budgets.marked_month(_MONTH), team=OuterRef("pk"), user=_USER))
+    teams = Team.objects.filter(Exists(live)).alias(own=own).annotate(budget_spent=budget_spent)
+    return teams.order_by("name", "pk").values_list(*_COLUMNS)
 
 
-_TILES = Prepared(_query, user=_USER)
+def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
+    begins = Cast(Value(_BEGINS), DateTimeField())
+    hours = UsageHour.objects.filter(user_id=_USER, hour__gte=begins).order_by().values("user")
+    sums = hours.annotate(total=Sum("cost")).values("total")
+    budget = User.objects.filter(pk=_USER).values("monthly_budget")
+    here = Case(When(person_budget__isnull=False, then=Subquery(sums.filter(team=OuterRef("pk")))))
+    return _query().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
+
+
+_TILES = Prepared(_query, user=_USER, month=_MONTH)
+_WITH_COSTS = Prepared(_query_with_costs, user=_USER, month=_MONTH, begins=_BEGINS)
