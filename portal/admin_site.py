@@ -32,6 +32,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     ("Provisioning", "provisioning", ("provisioning.profile",)),
+    ("Costs", "costs", ("provisioning.price", "provisioning.budgetmonth")),
     ("Log", "log", ("teams.auditevent",)),
 )
 

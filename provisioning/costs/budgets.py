@@ -129,10 +129,14 @@ def about(row: BudgetMonth) -> str:
 
 
 def lift(row: BudgetMonth, *, by: str) -> bool:
-    """Let everybody whom a spent budget is about work on until the month turns; False where it is lifted already."""
+    """Let everybody whom a spent budget is about work on until the month turns.
+
+    False where it is not spent, where it is lifted already, and where its month is over.
+    """
     with transaction.atomic():
         now = timezone.now()
-        rows = BudgetMonth.objects.filter(pk=row.pk, exceeded_at__isnull=False, lifted_at__isnull=True)
+        present = BudgetMonth.objects.filter(pk=row.pk, month=months.of(now))
+        rows = present.filter(exceeded_at__isnull=False, lifted_at__isnull=True)
         if not rows.update(lifted_at=now, lifted_by=by):
             return False
         row.refresh_from_db()
