@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 
-from portal import admin_aws, admin_status, admin_views, passwords
+from portal import admin_aws, admin_costs, admin_status, admin_views, passwords
 from teams import audit
 from teams.models import AuditEvent, User
 
@@ -40,6 +40,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 # Pages that belong to no model, by the group in which they stand: name of the address, and what the link says.
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "aws": (("policies", "IAM policies"), ("preflight", "Preflight")),
+    "costs": (("costs", "What apps cost"),),
     "people": (("why", "Why has somebody access?"), ("access_review", "Who had access?")),
 }
 
@@ -168,7 +169,7 @@ class PortalAdminSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Return the addresses of the pages that belong to no model, and Django's."""
-        return [*admin_views.urls(self), *admin_aws.urls(self), *super().get_urls()]
+        return [*admin_views.urls(self), *admin_aws.urls(self), *admin_costs.urls(self), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile
 from teams import access
@@ -24,6 +25,9 @@ LABELS: dict[str, str] = {
 }
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
+
+# How many instance types a warning names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,18 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers and directories, the worst of each first."""
-    return [*_provider_notices(), *_directory_notices()]
+    """Return the warnings about identity providers and directories, the worst of each first, then about prices."""
+    return [*_provider_notices(), *_directory_notices(), *_price_notices()]
+
+
+def _price_notices() -> list[Notice]:
+    missing = prices.missing()
+    if not missing:
+        return []
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    text = f"Some apps of this month count as nothing, because there is no price for {', '.join(missing[:MOST_NAMED])}"
+    text += f"{more}."
+    return [Notice(text, reverse("admin:provisioning_price_changelist"), alarming=False)]
 
 
 def _directory_notices() -> list[Notice]:

@@ -125,21 +125,19 @@ def _write_budget_spent(row: BudgetMonth) -> EmailMessage | None:
 
 def _budget_letter(name: str, row: BudgetMonth, what: str, *, moment: datetime | None) -> EmailMessage | None:
     """Write to the person whose budget it is and the team's owners; of a team's budget to whoever spent of it."""
-    whose = "Your budget"
+    owning = owners.of(row.team) if row.team else []
     if row.user is None:
-        whose = "The budget"
-        to, bcc = owners.of(row.team) or owners.admins(), _spenders(row)
+        whose, to, bcc = f"The budget of the team {row.team}", owning or owners.admins(), _spenders(row)
     else:
-        to, bcc = [row.user], owners.of(row.team) if row.team else []
-    where = f" of the team {row.team}" if row.user is None else f" in the team {row.team}" if row.team else ""
+        whose, to, bcc = f"Your budget in the team {row.team}" if row.team else "Your budget", [row.user], owning
     more = {
-        "whose": one_line(f"{whose}{where}"),
+        "whose": one_line(whose),
         "spent": money.shown(row.spent),
         "budget": money.shown(row.budget),
         "percent": money.percent(row.spent, row.budget),
         "until": months.after(row.month),
     }
-    return _letter(name, row, f"{whose}{where} {what}", to=to, bcc=bcc, moment=moment, more=more)
+    return _letter(name, row, f"{whose} {what}", to=to, bcc=bcc, moment=moment, more=more)
 
 
 def _spenders(row: BudgetMonth) -> list[User]:

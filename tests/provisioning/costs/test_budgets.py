@@ -76,7 +76,7 @@ class TestSteps:
             budgets.check(NOW + HOUR)
         assert [action for action, _target in told()] == ["budget_warned", "budget_exceeded"]
         row = BudgetMonth.objects.get()
-        assert (row.budget, row.spent, row.month) == (100, 105, NOVEMBER)
+        assert (row.budget, row.spent, row.month) == (Decimal(100), Decimal(105), NOVEMBER)
         event = AuditEvent.objects.get(action="budget_exceeded")
         assert (event.team, event.data) == ("team1", {"month": "2026-11", "budget": "100.00", "spent": "100.000000"})
 
@@ -181,7 +181,7 @@ class TestLaunch:
         assert told()[-1] == ("budget_lifted", "team: team1")
         assert [action for action, _target in told()].count("budget_lifted") == 1
         row.refresh_from_db()
-        assert (row.lifted_by, row.spent) == ("ada", 150)
+        assert (row.lifted_by, row.spent) == ("ada", Decimal(150))
 
     def test_the_turn_of_the_month_lets_people_in(self, team: Team, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
         Team.objects.update(monthly_budget=100)
