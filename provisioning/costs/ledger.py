@@ -32,21 +32,32 @@ _UNTIL = """
 
 # Runs that hours without a price belong to, for which there is a price by now.
 _PRICED_LATE = """
-    SELECT late.app_id FROM provisioning_usagehour late
-    JOIN provisioning_runningapp of_late ON of_late.id = late.app_id
-    JOIN teams_domain at_late ON at_late.id = of_late.domain_id
-    WHERE late.per_hour IS NULL AND late.hour >= %(month)s AND EXISTS (
+    SELECT late.id FROM provisioning_runningapp late JOIN teams_domain place ON place.id = late.domain_id
+    WHERE late.counted_until > %(month)s
+      AND EXISTS (
         SELECT FROM provisioning_price price
-        WHERE price.instance_type = of_late.instance_type AND price.region IN (at_late.region, '')
-    )
+        WHERE price.instance_type = late.instance_type AND price.region IN (place.region, '')
+      ) AND EXISTS (
+        SELECT FROM provisioning_usagehour hour
+        WHERE hour.app_id = late.id AND hour.per_hour IS NULL AND hour.hour >= %(month)s
+      )
 """
 
 _DUE = f"""
-    SELECT app.id, app.id IN ({_PRICED_LATE}) FROM provisioning_runningapp app
+    SELECT app.id, app.id IN ({_PRICED_LATE}), app.counted_until > {_UNTIL} FROM provisioning_runningapp app
     WHERE app.id > %(after)s
       AND (app.counted_until IS DISTINCT FROM {_UNTIL} OR app.id IN ({_PRICED_LATE}))
     ORDER BY app.id LIMIT %(batch)s
     FOR NO KEY UPDATE OF app SKIP LOCKED
+"""  # noqa: S608  (nothing but the constants above)
+
+# Hours behind the end of a run that is over earlier than was thought; all of them where nothing is left.
+_CUT = f"""
+    DELETE FROM provisioning_usagehour old USING (
+        SELECT app.id, date_trunc('second', app.started_at) AS first, date_trunc('second', {_UNTIL}) AS last
+        FROM provisioning_runningapp app WHERE app.id = ANY(%(cut)s)
+    ) run
+    WHERE old.app_id = run.id AND old.hour >= CASE WHEN run.first < run.last THEN run.last ELSE '-infinity' END
 """  # noqa: S608  (nothing but the constants above)
 
 # A statement of its own, so that it sees what others committed before the locks were taken. Times are cut to whole
@@ -62,9 +73,6 @@ _COUNT = f"""
                ) AS counted
         FROM provisioning_runningapp app JOIN teams_domain domain ON domain.id = app.domain_id
         WHERE app.id = ANY(%(ids)s)
-    ), cut AS (
-        DELETE FROM provisioning_usagehour old USING run
-        WHERE old.app_id = run.id AND (old.hour >= run.last OR run.first >= run.last)
     ), counted AS (
         INSERT INTO provisioning_usagehour AS known (app_id, hour, seconds, per_hour, cost, user_id, team_id)
         SELECT run.id, each.hour, each.seconds, price.per_hour,
@@ -113,9 +121,11 @@ def _count_batch(now: datetime, after: int) -> list[int]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_DUE, {**values, "after": after, "batch": BATCH})
         due = cursor.fetchall()
-        ids = [app_id for app_id, _late in due]
+        ids = [app_id for app_id, _late, _shorter in due]
+        if cut := [app_id for app_id, _late, is_shorter in due if is_shorter]:
+            cursor.execute(_CUT, {**values, "cut": cut})
         if ids:
-            late = [app_id for app_id, is_late in due if is_late]
+            late = [app_id for app_id, is_late, _shorter in due if is_late]
             cursor.execute(_COUNT, {**values, "ids": ids, "late": late})
     return ids
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from provisioning.aws import shapes
@@ -210,8 +209,9 @@ def as_csv() -> Iterator[str]:
 def missing(now: datetime | None = None) -> list[str]:
     """Return the instance types that ran in the present month and have no price, by name; AWS bills some of them."""
     begins = months.begins(months.of(now or timezone.now()))
-    for_it = Q(region="") | Q(region=OuterRef("app__domain__region"))
-    price = Price.objects.filter(for_it, instance_type=OuterRef("app__instance_type"))
-    hours = UsageHour.objects.filter(~Exists(price), per_hour__isnull=True, hour__gte=begins)
-    types = hours.exclude(app__instance_type="").order_by().values_list("app__instance_type", flat=True)
-    return sorted(types.distinct())
+    hours = UsageHour.objects.filter(per_hour__isnull=True, hour__gte=begins).exclude(app__instance_type="")
+    types = set(hours.order_by().values_list("app__instance_type", "app__domain__region").distinct())
+    if not types:
+        return []
+    known = set(Price.objects.values_list("instance_type", "region"))
+    return sorted({name for name, region in types if not known & {(name, ""), (name, region)}})

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="usagehour",
             index=models.Index(
-                condition=models.Q(("per_hour__isnull", True)), fields=["hour"], name="usage_without_price"
+                condition=models.Q(("per_hour__isnull", True)), fields=["app", "hour"], name="usage_without_price"
             ),
         ),
     ]
