@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
 from provisioning.quotas import PROFILE_QUOTA
@@ -27,6 +28,9 @@ LABELS: dict[str, str] = {
 }
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
+
+# How many instance types a warning names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,11 @@ class Notice:
 
 
 def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
-    """Return the warnings about identity providers, directories and quotas, the worst of each first.
+    """Return the warnings about identity providers, directories, quotas and prices, the worst of each first.
 
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """
-    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures)]
+    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_price_notices()]
 
 
 def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
@@ -70,6 +74,16 @@ def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
         )
         for alarm in QuotaAlarm.objects.select_related("account")
     ]
+
+
+def _price_notices() -> list[Notice]:
+    missing = prices.missing()
+    if not missing:
+        return []
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    text = f"Some apps of this month count as nothing, because there is no price for {', '.join(missing[:MOST_NAMED])}"
+    text += f"{more}."
+    return [Notice(text, reverse("admin:provisioning_price_changelist"), alarming=False)]
 
 
 def _directory_notices() -> list[Notice]:

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from provisioning import adopting, ending, inventory, permissions, profiles
+from provisioning.costs.admin import PriceAdmin as PriceAdmin
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
 from provisioning.quota_admin import QuotaAlarmAdmin as QuotaAlarmAdmin

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from provisioning import crowd, ending, profiles, queue, watch
+from provisioning.costs import budgets, ledger
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
 from provisioning.rows import State
@@ -110,3 +111,17 @@ def work_off_marks(directory_id: int) -> None:
 def purge_directories() -> None:
     """Delete old synchronisations, marks and dead letters."""
     upkeep.purge()
+
+
+@shared_task(name="provisioning.tasks.count_usage")
+def count_usage() -> None:
+    """Count the hours of apps, and see to the budgets that they have spent."""
+    with audit.context(actor=budgets.ACTOR):
+        ledger.count()
+        budgets.check()
+
+
+@shared_task(name="provisioning.tasks.purge_usage")
+def purge_usage() -> None:
+    """Delete hours of apps that are kept no longer."""
+    ledger.purge()

@@ -1,8 +1,9 @@
-"""Access reviews as CSV, which spreadsheets open without running what somebody typed."""
+"""Access reviews and other tables as CSV, which spreadsheets open without running what somebody typed."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from decimal import Decimal
 
 from django.utils import timezone
 
@@ -29,6 +30,20 @@ def as_csv(lines: Iterable[Line]) -> Iterator[str]:
     yield str(writer.writerow(HEADINGS))
     for line in lines:
         yield str(writer.writerow([defused(cell) for cell in _cells(line)]))
+
+
+def rows_as_csv(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yield headings and rows of plain values as CSV; numbers stay numbers, None is empty."""
+    writer = csv.writer(_Echo())
+    yield str(writer.writerow(headings))
+    for row in rows:
+        yield str(writer.writerow(["" if cell is None else _cell(cell) for cell in row]))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return _time(value)
+    return str(value) if isinstance(value, int | Decimal) else defused(str(value))
 
 
 def defused(text: str) -> str:

@@ -88,6 +88,9 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "policies/?vpces=nonsense",
         "provisioning/profile/",
         "provisioning/quotaalarm/",
+        "provisioning/price/import/",
+        "provisioning/budgetmonth/",
+        "costs/?by=apps",
         "teams/auditevent/",
     ],
 )
