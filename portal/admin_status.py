@@ -10,6 +10,7 @@ from portal.saml import standing
 from portal.saml.standing import Standing
 from provisioning.directory import standing as directories
 from provisioning.models import Profile
+from provisioning.running import scans
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -46,8 +47,16 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers and directories, the worst of each first."""
-    return [*_provider_notices(), *_directory_notices()]
+    """Return the warnings about identity providers, directories and scans for apps, the worst of each first."""
+    return [*_provider_notices(), *_directory_notices(), *_scan_notices()]
+
+
+def _scan_notices() -> list[Notice]:
+    page = reverse("admin:provisioning_domainscan_changelist")
+    return [
+        Notice(f"The {scan} have not been read completely for long. {scan.error}".rstrip(), page, alarming=True)
+        for scan in scans.late()
+    ]
 
 
 def _directory_notices() -> list[Notice]:

@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from provisioning import ending, inventory, profiles
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
+from provisioning.running_admin import RunningAppAdmin as RunningAppAdmin
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.people import UserAdmin as PlainUserAdmin
 from teams.models import User

@@ -41,6 +41,7 @@ from provisioning.rows import (
     claim,
     claim_watched,
 )
+from provisioning.running.idle import idle_settings
 from teams import access, role_names
 from teams.models import Domain
 
@@ -64,7 +65,8 @@ def settle(profile_id: int, request_id: str) -> Next:
 def _claimed(profile_id: int, token: uuid.UUID | None, listed: str = "") -> Next:
     if token is None:
         return Next()
-    profile = Profile.objects.select_related("user", "team__domain__account", "domain__account").get(pk=profile_id)
+    related = ("user", "team__domain__account", "team__cleanup_rule", "domain__account")
+    profile = Profile.objects.select_related(*related).get(pk=profile_id)
     try:
         return _begin(profile, token, listed)
     except ClaimLost:
@@ -91,7 +93,7 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
             username=profile.user.username,
             team_slug=profile.team.slug,
             execution_role_arn=role,
-            user_settings=profile.team.user_settings,
+            user_settings=idle_settings(getattr(profile.team, "cleanup_rule", None), profile.team.user_settings),
             team_tags=dict(profile.team.tags.values_list("key", "value")),
         )
     except desired.TooManyTagsError as error:
