@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,12 +14,15 @@ from django.core.validators import validate_email
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import dateformat, timezone
 
+from provisioning.models import RunningApp
+from provisioning.running import claims, cleanup, own
 from teams import owners
 from teams.models import AccessRequest, Farewell, Grant, Team, User
 from teams.wording import one_line
 
-Row: TypeAlias = Any  # AccessRequest, Grant or Farewell
+Row: TypeAlias = Any  # AccessRequest, Grant, Farewell or RunningApp
 
 # News that could not be told for so long is none any more.
 STALE = timedelta(days=3)
@@ -63,6 +67,13 @@ def _taken(now: datetime) -> QuerySet[Farewell]:
     return _waiting(Farewell, now, person_told_at=None, taken_at__gt=now - STALE)
 
 
+def _stopping(now: datetime) -> QuerySet[RunningApp]:
+    by_rule = {"stop_reason__in": claims.RULES, "stop_at__gt": now, "ended_at": None}
+    return _waiting(RunningApp, now, warned_at=None, team__isnull=False, **by_rule).select_related(
+        "user", "team__cleanup_rule", "domain"
+    )
+
+
 def _waiting(model: type[Any], now: datetime, **conditions: Any) -> QuerySet[Any]:
     """Return the rows that nobody has claimed and that failed longest ago, people who cannot sign on left out."""
     rows = model.objects.filter(mail_after__lte=now, user__is_active=True, **conditions)
@@ -96,6 +107,18 @@ def _write_ending(grant: Grant) -> EmailMessage | None:
 def _write_taken(farewell: Farewell) -> EmailMessage | None:
     subject = f"Your access to {farewell.team} was taken back"
     return _letter("taken", farewell, subject, to=[farewell.user], moment=farewell.taken_at)
+
+
+def _write_stopping(app: RunningApp) -> EmailMessage | None:
+    rule = cleanup.rule_of(app)
+    zone = rule.timezone if rule else "UTC"
+    stop_at = (app.stop_at or timezone.now()).astimezone(ZoneInfo(zone))
+    what = own.words(app)
+    # Written out here: templates show every time in the portal's own zone.
+    when = f"{dateformat.format(stop_at, 'H:i')} on {dateformat.format(stop_at, 'j F Y')} ({zone})"
+    more = {"what": one_line(what), "rule": rule, "when": when}
+    subject = f"Your {what} in {app.team} will be stopped"
+    return _letter("stopping", app, subject, to=[app.user] if app.user else [], moment=app.stop_at, more=more)
 
 
 def _letter(
@@ -153,4 +176,5 @@ KINDS = (
     Kind("given", "person_told_at", _given, _write_given),
     Kind("taken", "person_told_at", _taken, _write_taken),
     Kind("ending", "reminded_at", _ending, _write_ending),
+    Kind("stopping", "warned_at", _stopping, _write_stopping),
 )

@@ -17,8 +17,7 @@ class OwnApp:
     """An app that runs, or is being stopped, as its person sees it; `team` and its slug are empty where unknown."""
 
     pk: int
-    app_type: str
-    name: str
+    title: str
     space: str
     instance_type: str
     started_at: datetime
@@ -26,7 +25,6 @@ class OwnApp:
     status: str
     team: str
     team_slug: str
-    region: str
     stop_at: datetime | None
     reason: str
 
@@ -38,19 +36,23 @@ class OwnApp:
 
 def of(user: User) -> list[OwnApp]:
     """Return this person's apps that are not known to be over, those started last first."""
-    rows = RunningApp.objects.filter(user=user, ended_at__isnull=True).select_related("team", "domain")
+    rows = RunningApp.objects.filter(user=user, ended_at__isnull=True).select_related("team")
     return [_shown(app) for app in rows.order_by("-started_at", "pk")[:SHOWN]]
 
 
 def find(user: User, app_id: int) -> RunningApp | None:
-    """Return one of this person's apps that runs, None when it is somebody else's, over, or none at all."""
-    rows = RunningApp.objects.filter(user=user, ended_at__isnull=True, pk=app_id)
-    return rows.select_related("team", "domain").first()
+    """Return one of this person's apps, over or not; None when it is somebody else's or none at all."""
+    return RunningApp.objects.filter(user=user, pk=app_id).first()
+
+
+def words(app: RunningApp) -> str:
+    """Return what a person calls an app: by its space where it has one."""
+    return f"{app.app_type} in {app.space_name}" if app.space_name else f"{app.app_type} {app.name}"
 
 
 def _shown(app: RunningApp) -> OwnApp:
     return OwnApp(
-        app.pk, app.app_type, app.name, app.space_name, app.instance_type, app.started_at, app.active_at, app.status,
-        str(app.team or ""), app.team.slug if app.team else "", app.domain.region,
+        app.pk, words(app), app.space_name, app.instance_type, app.started_at, app.active_at, app.status,
+        str(app.team or ""), app.team.slug if app.team else "",
         app.stop_at, app.get_stop_reason_display(),
     )  # fmt: skip

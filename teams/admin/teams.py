@@ -11,6 +11,7 @@ from teams.admin.base import AuditedAdmin
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
 from teams.admin.giving import OwnerInline
+from teams.admin.rules import CleanupInline
 from teams.models import Membership, Team, TeamTag
 from teams.signals import send_access_changed
 
@@ -29,7 +30,7 @@ class TeamAdmin(AuditedAdmin):
     """Teams."""
 
     form = TeamForm
-    inlines = (TagInline, OwnerInline)
+    inlines = (TagInline, OwnerInline, CleanupInline)
     list_display = ("name", "slug", "domain", "people", "is_active")
     list_filter = ("is_active", "domain")
     list_select_related = ("domain__account",)
