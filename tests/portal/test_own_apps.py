@@ -21,7 +21,12 @@ pytestmark = pytest.mark.django_db
 def _hinted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What workers were asked for."""
     sent: list[Any] = []
-    monkeypatch.setattr("provisioning.queue.enqueue", lambda *args, **_: sent.append(args) or True)
+
+    def enqueue(*args: Any, **_: Any) -> bool:
+        sent.append(args)
+        return True
+
+    monkeypatch.setattr("provisioning.queue.enqueue", enqueue)
     return sent
 
 

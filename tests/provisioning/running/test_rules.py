@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,7 +28,7 @@ class App:
 
 def reason(rule: CleanupRule, app: App, now: datetime = NOW) -> str | None:
     found = decide(rule, app, now)
-    return found and found.reason
+    return found.reason if found else None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ class TestStudiosOwnShutdown:
         assert faults("UserSettings", settings) == []
 
     def test_what_the_team_says_itself_stays(self) -> None:
-        own = {
+        own: dict[str, Any] = {
             "JupyterLabAppSettings": {"AppLifecycleManagement": {"IdleSettings": {"LifecycleManagement": "DISABLED"}}},
             "CodeEditorAppSettings": {"LifecycleConfigArns": ["arn"]},
         }

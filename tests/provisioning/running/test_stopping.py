@@ -69,8 +69,8 @@ def test_nothing_is_asked_of_aws_before_its_time(world: Apps, app: RunningApp) -
 @pytest.mark.parametrize(
     "personality",
     [
-        {"old_not_found": True}, {"consistency_lag": 3.0}, {"delete_delay": 5.0}, {"throttle": {"fraction": 0.4}, "seed": 1},
-        {"slow": 0.01},
+        {"old_not_found": True}, {"consistency_lag": 3.0}, {"delete_delay": 5.0}, {"slow": 0.01},
+        {"throttle": {"fraction": 0.4}, "seed": 1},
     ],
     ids=lambda each: "-".join(each),
 )  # fmt: skip
@@ -206,7 +206,12 @@ class TestWorkers:
     def test_the_sweep_finds_what_was_lost(self, world: Apps, app: RunningApp, monkeypatch: pytest.MonkeyPatch) -> None:
         stop(app)
         sent: list[Any] = []
-        monkeypatch.setattr("provisioning.queue.enqueue", lambda task, *args, **_: sent.append((task, args[0])) or True)
+
+        def enqueue(task: str, *args: Any, **_: Any) -> bool:
+            sent.append((task, args[0]))
+            return True
+
+        monkeypatch.setattr("provisioning.queue.enqueue", enqueue)
         tasks.sweep_apps()
         assert ("provisioning.tasks.stop_app", app.pk) in sent
         tasks.stop_app(app.pk)
