@@ -65,7 +65,10 @@ def take(row: models.Model) -> Snapshot:
         values["tags"] = dict(row.tags.values_list("key", "value"))
         values["owners"] = sorted(row.owners.values_list("user__username", flat=True))
         rule = CleanupRule.objects.filter(team=row).first()
-        values["cleanup"] = {name: value for name, value in take(rule).items() if name != "team"} if rule else None
+        said = take(rule) if rule else {}
+        # By itself, because profiles have to follow this part of it.
+        values["idle_shutdown_minutes"] = said.pop("idle_shutdown_minutes", None)
+        values["cleanup"] = {name: value for name, value in said.items() if name != "team"} or None
     return values
 
 

@@ -6,8 +6,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("provisioning", "0007_apps"),
-        ("teams", "0011_life_of_profiles"),
+        ("provisioning", "0008_form"),
+        ("teams", "0012_form"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

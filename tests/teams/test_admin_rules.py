@@ -57,8 +57,10 @@ def test_a_rule_is_made_and_told_with_the_team(alice: Client, team: Team, monkey
     rule = CleanupRule.objects.get(team=team)
     assert (rule.idle_hours, rule.works_from, rule.works_on, rule.exempt_tag) == (4, time(8), [0, 4], "keep")
     (event,) = events(action=AuditEvent.Action.CHANGED)
-    assert (event.target, event.data["before"]) == ("team: team1", {"cleanup": None})
-    assert event.data["after"]["cleanup"]["idle_shutdown_minutes"] == 90
+    assert (event.target, event.data["before"]) == ("team: team1", {"cleanup": None, "idle_shutdown_minutes": None})
+    assert event.data["after"]["idle_shutdown_minutes"] == 90
+    team.refresh_from_db()
+    assert team.form_version == 1
     assert event.data["after"]["cleanup"]["works_from"] == "08:00:00"
     assert told == [{"team_ids": [team.pk]}]
 
