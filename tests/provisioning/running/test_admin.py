@@ -66,8 +66,8 @@ def test_stopping_asks_first_and_then_says_how_many(alice: Client, team: Team) -
     assert not inline(page)
     app.refresh_from_db()
     assert app.stop_at is None
-    page = alice.post(LIST, chosen(app, over, confirmed="yes"), follow=True).content.decode()
-    assert "1 app will be stopped now." in page
+    done = alice.post(LIST, chosen(app, over, confirmed="yes"), follow=True).content.decode()
+    assert "1 app will be stopped now." in done
     app.refresh_from_db()
     assert (app.stop_reason, app.stop_by) == (RunningApp.Reason.ADMIN, "alice")
 

@@ -13,6 +13,7 @@ from portal import tasks as portal_tasks
 from provisioning.aws.studio import Studio
 from provisioning.models import RunningApp
 from provisioning.running import cleanup
+from teams.form_versions import raise_form_version
 from teams.rule_models import CleanupRule
 from tests.provisioning.running.conftest import Apps
 
@@ -198,6 +199,17 @@ def test_a_worker_that_dies_leaves_nothing_undone(
     world.expire_claims()
     assert swept(world).stop_at is not None
     assert len(world.log("app_warned")) == 1
+
+
+def test_studios_own_shutdown_reaches_the_profile(world: Apps) -> None:
+    CleanupRule.objects.create(team=world.team, idle_shutdown_minutes=90)
+    raise_form_version([world.team.pk])
+    for _ in range(3):
+        world.step()
+    settings = world.in_aws.settings
+    assert settings["JupyterLabAppSettings"]["AppLifecycleManagement"]["IdleSettings"] == {
+        "LifecycleManagement": "ENABLED", "IdleTimeoutInMinutes": 90,
+    }  # fmt: skip
 
 
 def test_teams_without_a_rule_are_left_alone(world: Apps) -> None:

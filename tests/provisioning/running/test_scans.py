@@ -1,6 +1,7 @@
 """Scans: every app of a domain is found, with its owner, and what is gone is noticed, whatever AWS does meanwhile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from portal import admin_status
+from portal.demo.aws.rows import app_key
 from provisioning import profiles
 from provisioning.aws.studio import Studio
 from provisioning.models import DomainScan, RunningApp, StudioSpace
@@ -88,8 +90,6 @@ def test_where_aws_names_both_the_space_wins(world: Apps) -> None:
 
 def _row_with_both(original: Callable[..., Any]) -> Callable[..., Any]:
     def apps_page(studio: Studio, domain_id: str, token: str = "") -> Any:
-        from dataclasses import replace
-
         page = original(studio, domain_id, token)
         return replace(page, apps=tuple(replace(app, profile="user2-team1", space="lab") for app in page.apps))
 
@@ -186,8 +186,6 @@ class TestTheEnd:
 
 def _lacking_lists(original: Callable[..., Any]) -> Callable[..., Any]:
     def apps_page(studio: Studio, domain_id: str, token: str = "") -> Any:
-        from dataclasses import replace
-
         return replace(original(studio, domain_id, token), apps=())
 
     return apps_page
@@ -339,14 +337,18 @@ class TestActivity:
         assert row.error
 
 
-def test_a_large_domain_takes_few_queries_and_little_memory(world: Apps) -> None:
-    for number in range(150):
-        world.start("lab", name=f"app{number}")
+def test_a_large_domain_takes_few_calls_and_queries(world: Apps, settings: Settings) -> None:
+    settings.APPS_ACTIVITY_MINUTES = 0
+    first = world.start("lab")
+    for number in range(250):
+        copy = replace(first, name=f"app{number}", tags={})
+        world.aws.state.apps[app_key(copy)] = copy
     world.scan()
-    RunningApp.objects.update(looked_at=timezone.now())
+    world.aws.state.calls.clear()
     with CaptureQueriesContext(
         connection,
     ) as queries:
         world.scan()
-    assert len(world.running()) == 150
-    assert len(queries) < 60
+    assert len(world.running()) == 251
+    assert len(world.aws.calls("ListApps")) == 3
+    assert len(queries) < 70
