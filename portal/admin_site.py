@@ -31,7 +31,14 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             *("provisioning.deadletter", "teams.scimclient", "teams.scimuser", "teams.scimgroup", "teams.group"),
         ),
     ),
-    ("Provisioning", "provisioning", ("provisioning.profile", "provisioning.quotaalarm")),
+    (
+        "Provisioning",
+        "provisioning",
+        (
+            *("provisioning.profile", "provisioning.runningapp", "provisioning.studiospace", "provisioning.domainscan"),
+            "provisioning.quotaalarm",
+        ),
+    ),
     ("Costs", "costs", ("provisioning.price", "provisioning.budgetmonth")),
     ("Log", "log", ("teams.auditevent",)),
 )

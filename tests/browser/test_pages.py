@@ -91,6 +91,9 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "provisioning/price/import/",
         "provisioning/budgetmonth/",
         "costs/?by=apps",
+        "provisioning/runningapp/",
+        "provisioning/studiospace/",
+        "provisioning/domainscan/",
         "teams/auditevent/",
     ],
 )
