@@ -31,7 +31,11 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             *("provisioning.deadletter", "teams.scimclient", "teams.scimuser", "teams.scimgroup", "teams.group"),
         ),
     ),
-    ("Provisioning", "provisioning", ("provisioning.profile",)),
+    (
+        "Provisioning",
+        "provisioning",
+        ("provisioning.profile", "provisioning.reconciliation", "provisioning.reconcileitem"),
+    ),
     ("Log", "log", ("teams.auditevent",)),
 )
 

@@ -10,6 +10,7 @@ from portal.saml import standing
 from portal.saml.standing import Standing
 from provisioning.directory import standing as directories
 from provisioning.models import Profile
+from provisioning.reconcile import standing as comparisons
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -46,7 +47,7 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers and directories, the worst of each first."""
+    """Return the warnings about identity providers, directories and comparisons, the worst of each first."""
     return [*_provider_notices(), *_directory_notices()]
 
 
@@ -59,7 +60,7 @@ def _directory_notices() -> list[Notice]:
             else reverse(f"admin:provisioning_{each.page}_changelist"),
             each.alarming,
         )
-        for each in directories.warnings()
+        for each in (*directories.warnings(), *comparisons.warnings())
     ]
 
 

@@ -243,6 +243,8 @@ AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", 
 IDENTITYSTORE_CALLS_PER_SECOND = env.float("IDENTITYSTORE_CALLS_PER_SECOND", default=20.0)
 # So many calls of each API of SageMaker in one account and Region all workers make; AWS does not say what it allows.
 SAGEMAKER_CALLS_PER_SECOND = env.float("SAGEMAKER_CALLS_PER_SECOND", default=10.0)
+# Each domain that has teams is compared with what should be every so many hours; 0: only when somebody asks.
+RECONCILE_HOURS = env.int("RECONCILE_HOURS", default=6)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -267,6 +269,11 @@ CELERY_BEAT_SCHEDULE = {
     "purge_directories": {
         "task": "provisioning.tasks.purge_directories",
         "schedule": crontab(hour="3", minute="47"),
+    },
+    "reconcile": {"task": "provisioning.tasks.sweep_reconciliations", "schedule": 60.0, "options": {"expires": 50}},
+    "purge_reconciliations": {
+        "task": "provisioning.tasks.purge_reconciliations",
+        "schedule": crontab(hour="4", minute="7"),
     },
     # Which providers are due is in their rows: hourly, and every five minutes after a failure.
     "refresh_identity_providers": {

@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from provisioning import ending, inventory, profiles
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
+from provisioning.reconcile_admin import ReconciliationAdmin as ReconciliationAdmin
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.people import UserAdmin as PlainUserAdmin
 from teams.models import User

@@ -16,12 +16,16 @@ from provisioning import ending, queue
 from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
+from provisioning.repairs import remake, repair, retire_found
 from provisioning.retire import retire
 from provisioning.rows import BAD_ROLE, ENDED, Next, free
 from teams import access, audit
 from teams.models import AuditEvent, Membership
 
-__all__ = ["Next", "due", "due_to_retire", "ensure", "look_again", "prepare", "request", "retire", "retry"]
+__all__ = [
+    "Next", "adopt", "due", "due_to_retire", "ensure", "look_again", "prepare", "remake", "repair", "request", "retire",
+    "retire_found", "retry",
+]  # fmt: skip
 
 State = Profile.State
 
@@ -103,6 +107,21 @@ def retry(profile: Profile, *, by: str) -> bool:
                 data={"state": profile.state, "error": profile.error},
             )  # fmt: skip
             _hint(profile)
+    return bool(taken)
+
+
+def adopt(profile: Profile, *, by: str) -> bool:
+    """Make a profile that was there before us the portal's own, as the admin `by` says; False while it is worked on."""
+    now = timezone.now()
+    with transaction.atomic():
+        taken = Profile.objects.filter(free(), pk=profile.pk).exclude(state__in=ENDED).update(
+            adopted_by=by, state=State.WANTED, due_at=now, changed_at=now, error_code="", error="", attempts=0
+        )  # fmt: skip
+        if taken:
+            audit.record(
+                AuditEvent.Action.PROFILE_ADOPTED, target=profile.name, team=profile.team.slug, actor=by,
+                data={"domain": profile.domain.domain_id},
+            )  # fmt: skip
     return bool(taken)
 
 
