@@ -30,6 +30,13 @@ def rows_of(domain: Domain) -> QuerySet[Profile]:
     return rows.annotate(role=access.role_of("user_id", "team_id"), key=Lower("name"))
 
 
+def rows_named(domain: Domain, keys: Iterable[str]) -> QuerySet[Profile]:
+    """Return those of them that have these names in lower case."""
+    rows: Any = rows_of(domain)
+    found: QuerySet[Profile] = rows.filter(key__in=list(keys))
+    return found
+
+
 def known(rows: Iterable[Profile]) -> dict[str, Known]:
     """Return these rows, which `rows_of` gave, by name in lower case."""
     found = {}

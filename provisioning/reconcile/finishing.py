@@ -1,8 +1,7 @@
 """What becomes of a comparison when everything is compared: carried out, held back, or only shown."""
 
-import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -81,9 +80,9 @@ def throw_away(run_id: int, *, by: str) -> None:
         _record(Audited.RECONCILE_DISCARDED, run, _actions(run))
 
 
-def apply(run: Reconciliation, claim: uuid.UUID, until: float) -> bool:
-    """Hand on what is planned, batch by batch until the time `until`; whether all is handed on. Raises ClaimLost."""
-    while time.monotonic() < until:
+def apply(run: Reconciliation, claim: uuid.UUID, over: Callable[[], bool]) -> bool:
+    """Hand on what is planned, batch by batch until it is `over`; whether all is handed on. Raises ClaimLost."""
+    while not over():
         with transaction.atomic():
             write(run, claim, claimed_until=timezone.now() + CLAIM)
             items = list(run.items.filter(state=ItemState.PLANNED).order_by("pk")[:BATCH])

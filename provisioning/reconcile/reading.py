@@ -101,8 +101,7 @@ class Reading:
         if not batch:
             self._write(stage=Stage.MISSING, position=0)
             return
-        rows = facts.rows_of(self.domain).filter(key__in=[seen.key for seen in batch])
-        known = facts.known(rows)
+        known = facts.known(facts.rows_named(self.domain, [seen.key for seen in batch]))
         self._work_off(batch, lambda found, seen: self._compare(found, seen, known.get(seen.key)))
 
     def _look_for_missing(self) -> None:

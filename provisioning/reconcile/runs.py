@@ -90,8 +90,8 @@ def start_due() -> list[int]:
     domains = domains.annotate(
         last_started_at=Subquery(last.values("started_at")[:1]), last_state=Subquery(last.values("state")[:1])
     )
-    waiting = domains.filter(Q(last_started_at__isnull=True) | Q(last_started_at__lte=before))
-    waiting = waiting.exclude(last_state__in=Reconciliation.OPEN)
+    over = Q(last_started_at__lte=before) & ~Q(last_state__in=Reconciliation.OPEN)
+    waiting = domains.filter(Q(last_started_at__isnull=True) | over)
     begun = [
         start(domain, Trigger.SCHEDULE, is_full=_next_is_full(domain))
         for domain in waiting.order_by(F("last_started_at").asc(nulls_first=True), "pk")[:BEGIN_AT_ONCE]
@@ -138,7 +138,7 @@ def _claim(run_id: int) -> uuid.UUID | None:
 def _step(run: Reconciliation, token: uuid.UUID) -> Next:
     until = time.monotonic() + STEP_SECONDS
     if run.state == State.APPLYING:
-        whole = finishing.apply(run, token, until)
+        whole = finishing.apply(run, token, lambda: time.monotonic() >= until)
         return Next(run.state) if whole else _release(run, token, 0)
     if timezone.now() > run.started_at + DEADLINE:
         return _give_up(

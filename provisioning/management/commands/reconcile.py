@@ -5,8 +5,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 
+from provisioning.database import give_back_connection
 from provisioning.models import ReconcileItem, Reconciliation
 from provisioning.reconcile import runs
 from teams import audit
@@ -45,7 +45,7 @@ class Command(BaseCommand):
                     self.stderr.write(f"{domain.domain_id}: {run.error}")
                 told = run.error
                 if run.state in Reconciliation.OPEN:
-                    connection.close()
+                    give_back_connection()
                     # Another worker may be at it.
                     time.sleep(min(1.0 if following.seconds is None else following.seconds, 5.0))
         for item in run.items.iterator(chunk_size=500):

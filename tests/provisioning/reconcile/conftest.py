@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -51,16 +53,19 @@ class Compared:
 
     def settle(self) -> None:
         """Have AWS and all rows agree, since hours."""
-        now, role = timezone.now(), self.team.execution_role_arn
-        rows = list(Profile.objects.select_related("user").filter(team=self.team))
-        for row in rows:
-            in_aws = self.put(row.name, desired.desired(
-                name=row.name, username=row.user.username, team_slug=self.team.slug, execution_role_arn=role,
-                user_settings=self.team.user_settings, team_tags=dict(self.team.tags.values_list("key", "value")),
-            ).tags)  # fmt: skip
-            row.state, row.arn, row.execution_role_arn = Profile.State.READY, in_aws.arn, role
-            row.due_at, row.changed_at = None, now - OLD
-        Profile.objects.bulk_update(rows, ["state", "arn", "execution_role_arn", "due_at", "changed_at"])
+        now, role, tags = timezone.now(), self.team.execution_role_arn, self.team.tags.values_list("key", "value")
+        team_tags = dict(tags)
+        rows = Profile.objects.filter(team=self.team)
+        for name, username in rows.values_list("name", "user__username"):
+            wanted = desired.desired(
+                name=name, username=username, team_slug=self.team.slug, execution_role_arn=role,
+                user_settings={}, team_tags=team_tags,
+            )  # fmt: skip
+            prefix = self.put(name, wanted.tags).arn.removesuffix(name)
+        rows.update(
+            state=Profile.State.READY, arn=Concat(Value(prefix), F("name")), execution_role_arn=role, due_at=None,
+            changed_at=now - OLD,
+        )  # fmt: skip
 
     def put(self, name: str, tags: dict[str, str], **fields: Any) -> InAws:
         """Have AWS have a profile since hours."""
