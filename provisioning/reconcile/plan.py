@@ -15,6 +15,9 @@ ROLE = "ExecutionRole"
 # What AWS is at: the next comparison looks again.
 BUSY = frozenset({"Pending", "Updating", "Deleting"})
 IN_SERVICE = "InService"
+# More removals and remakes than this share in per cent, or than this number, whichever is more, wait for an admin.
+LIMIT_SHARE = 20
+LIMIT_NUMBER = 50
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,11 @@ def _stray(actual: Actual, row: Recorded | None, obstacle: str) -> Finding:
     return Finding(Kind.ORPHAN, Action.RETIRE, "It carries the portal's tags, and nobody has access to it.", has)
 
 
+def hidden(reason: str) -> Finding:
+    """Return what is said of a profile without a row that the portal may not look at."""
+    return Finding(Kind.FOREIGN, Action.REPORT, f"The portal may not look at it. {reason}")
+
+
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Whether the tags say that the portal made it, for whomever."""
     return value_of(tags, MANAGED_BY) == MANAGER
@@ -164,8 +172,3 @@ def over_limit(counts: Mapping[str, int], *, rows: int, listed: int) -> str:
     if removing + remaking > limit:
         return f"{removing} profiles would be retired and {remaking} made again; at most {limit} may be."
     return ""
-
-
-# More removals and remakes than this share in per cent, or than this number, whichever is more, wait for an admin.
-LIMIT_SHARE = 20
-LIMIT_NUMBER = 50

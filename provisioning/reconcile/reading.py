@@ -27,8 +27,8 @@ from teams import audit
 Stage = Reconciliation.Stage
 State = Profile.State
 
-# Longer than the calls of one profile that all run into their time limits.
-CLAIM = timedelta(seconds=90)
+# Longer than a step and the calls of one profile that all run into their time limits.
+CLAIM = timedelta(seconds=55)
 # So many profiles are looked at from one query.
 BATCH = 100
 # A list that has not ended after so many pages, or was begun again so often, never will.
@@ -88,6 +88,8 @@ class Reading:
             )
             for each in page.profiles
         ]
+        if page.next_token and page.next_token == run.token:
+            raise errors.Invalid("AWS's pages of profiles lead in a circle.", code="EndlessList")
         with transaction.atomic():
             stage = Stage.LISTING if page.next_token else Stage.LOOKING
             self._write(token=page.next_token, pages=run.pages + 1, stage=stage)
@@ -142,6 +144,12 @@ class Reading:
             actual = self._actual(seen.name, recorded)
         except errors.NotFound:
             # The list and the description disagree: whichever lags behind, the next comparison knows.
+            return
+        except errors.Denied as error:
+            if recorded is not None:
+                raise
+            # What the portal may not even look at is nobody's of ours.
+            found.add(seen.name, None, [plan.hidden(error.message)])
             return
         findings = plan.compare(actual, recorded, obstacle=self._obstacle(actual, recorded))
         found.add(seen.name, known, findings)

@@ -85,6 +85,8 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "policies/?principal=arn:aws:iam::111122223333:role/StudioPortal&ips=192.0.2.0/24&account=111122223333",
         "policies/?vpces=nonsense",
         "provisioning/profile/",
+        "provisioning/reconciliation/",
+        "provisioning/reconcileitem/",
         "teams/auditevent/",
     ],
 )

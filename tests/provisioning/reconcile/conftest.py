@@ -123,7 +123,8 @@ class Compared:
 
 @pytest.fixture(autouse=True)
 def _no_pace(settings: Settings) -> None:
-    """Have nobody wait for a slot."""
+    """Have nobody wait for a slot, and the schedule on."""
+    settings.RECONCILE_HOURS = 6
     settings.SAGEMAKER_CALLS_PER_SECOND = 1_000_000.0
     limits.forget()
 

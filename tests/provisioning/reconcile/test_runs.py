@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from portal.demo.aws.personality import Throttle
 from provisioning import profiles, tasks
+from provisioning.aws.studio import ProfilePage, Studio
 from provisioning.models import Profile, ReconcileItem, Reconciliation, SeenProfile
 from provisioning.reconcile import finishing, runs
 from provisioning.reconcile.reading import ClaimLost, Reading
@@ -251,6 +252,18 @@ class TestBelief:
     def test_one_profile_that_may_not_be_looked_at_ends_it(self, world: Compared) -> None:
         world.aws.personality.fail_next = {"ListTags": ["AccessDeniedException"]}
         assert world.compare().state == State.FAILED
+
+    def test_a_stranger_that_may_not_be_looked_at_is_reported(self, world: Compared) -> None:
+        world.put("by-hand", {}, created=0.0)
+        world.aws.personality.fail_next = {"ListTags": ["AccessDeniedException"]}
+        run = world.compare()
+        assert (run.state, world.found(run)) == (State.DONE, [("by-hand", "foreign", "report")])
+        assert "may not look" in world.item(run).reason
+
+    def test_pages_in_a_circle_end_it(self, world: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Studio, "profiles_page", lambda *_: ProfilePage((), "again", "r-1"))
+        run = world.compare()
+        assert (run.state, "circle" in run.error) == (State.FAILED, True)
 
 
 PERSONALITIES: dict[str, dict[str, Any]] = {
