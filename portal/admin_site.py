@@ -19,7 +19,7 @@ from teams.models import AuditEvent, User
 
 # Heading, anchor and models of each group, in the order of the index page and the navigation.
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("Teams", "teams", ("teams.team", "teams.rolemapping")),
+    ("Teams", "teams", ("teams.team", "teams.rolemapping", "teams.tagconstant")),
     ("AWS", "aws", ("teams.awsaccount", "teams.domain")),
     ("People", "people", ("teams.user", "teams.membership", "teams.grant", "teams.accessrequest")),
     ("Sign-on", "sign-on", ("teams.identityprovider",)),
@@ -34,7 +34,10 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "Provisioning",
         "provisioning",
-        ("provisioning.profile", "provisioning.reconciliation", "provisioning.reconcileitem"),
+        (
+            *("provisioning.profile", "provisioning.reconciliation", "provisioning.reconcileitem"),
+            "provisioning.quotaalarm",
+        ),
     ),
     ("Log", "log", ("teams.auditevent",)),
 )

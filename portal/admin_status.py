@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from django.db.models import Count, Max, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
 from provisioning.directory import standing as directories
-from provisioning.models import Profile
+from provisioning.models import Profile, QuotaAlarm
+from provisioning.quotas import PROFILE_QUOTA
 from provisioning.reconcile import standing as comparisons
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
@@ -47,8 +49,20 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers, directories and comparisons, the worst of each first."""
-    return [*_provider_notices(), *_directory_notices()]
+    """Return the warnings about identity providers, directories, comparisons and quotas, the worst of each first."""
+    return [*_provider_notices(), *_directory_notices(), *_quota_notices()]
+
+
+def _quota_notices() -> list[Notice]:
+    return [
+        Notice(
+            f"The quota of profiles ({PROFILE_QUOTA}) of the AWS account {alarm.account} in {alarm.region} is used up: "
+            f"no profile has been made there since {timezone.localtime(alarm.since):%Y-%m-%d %H:%M}.",
+            reverse("admin:provisioning_quotaalarm_change", args=[alarm.pk]),
+            alarming=True,
+        )
+        for alarm in QuotaAlarm.objects.select_related("account")
+    ]
 
 
 def _directory_notices() -> list[Notice]:

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from provisioning.models import Profile
-from provisioning.rows import NO_ERROR, Action, State, free
+from provisioning.rows import NO_ERROR, NO_FORM, NOT_ADOPTED, Action, State, free
 from teams import access, audit
 from teams.models import Domain, Team, User
 
@@ -51,7 +51,8 @@ def retire_found(*, user: User, team: Team, domain: Domain, name: str, arn: str,
         "state": State.RETIRING, "managed": True, "arn": arn, "name": name, "domain": domain,
         "execution_role_arn": "", "ended_by": Profile.End.REVOKED, "ended_at": now, "due_at": now, "changed_at": now,
         "retire_at": None if team.keeps_profiles else now + timedelta(days=team.grace_days),
-        "delete_asked_at": None, "deadline_at": None, "progress": {}, "repairs": 0, **NO_ERROR,
+        "delete_asked_at": None, "deadline_at": None, "progress": {}, "repairs": 0,
+        "aws_modified_at": None, **NO_ERROR, **NO_FORM, **NOT_ADOPTED,
     }  # fmt: skip
     try:
         with transaction.atomic():
@@ -74,6 +75,22 @@ def retire_found(*, user: User, team: Team, domain: Domain, name: str, arn: str,
         # Somebody else made the row a moment ago, or has the name.
         return False
     return True
+
+
+def point_at(profile: Profile, *, name: str, arn: str, role: str) -> bool:
+    """Have a free row stand for a profile in AWS that is not the portal's, for `adopt` to take over.
+
+    Raises IntegrityError where another row has the name.
+    """
+    rows = Profile.objects.filter(free(), pk=profile.pk)
+    return bool(
+        rows.update(
+            # AWS finds it in any case of letters; ours are lower.
+            name=name.lower(), state=State.READY if profile.state == State.READY else State.CONFLICT,
+            managed=False, arn=arn, execution_role_arn=role, asked_role_arn="", aws_modified_at=None,
+            changed_at=timezone.now(), **NO_FORM, **NOT_ADOPTED,
+        )
+    )  # fmt: skip
 
 
 def _is_deleted(row: Profile, name: str, domain: Domain) -> bool:

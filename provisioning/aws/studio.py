@@ -8,7 +8,7 @@ and raises Paced where its turn is too far away. `announce`, where a verb takes 
 and right before it is made; what it raises stops the call. Launches have operations of their own and ask nobody.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -203,6 +203,10 @@ class Studio:
         """Set tags; values of keys that exist are overwritten."""
         return _answer(self._call("add_tags", ResourceArn=arn, Tags=[{"Key": key, "Value": tags[key]} for key in tags]))
 
+    def delete_tags(self, arn: str, keys: Iterable[str]) -> Answer:
+        """Take tags away by their keys."""
+        return _answer(self._call("delete_tags", ResourceArn=arn, TagKeys=list(keys)))
+
     def list_apps(self, domain_id: str, *, profile: str = "", space: str = "") -> Iterator[App]:
         """Yield the apps of a profile or of a space, page by page, those deleted within a day included.
 
@@ -258,13 +262,27 @@ class Studio:
         """Start deleting a space and its files. Raises NotFound when it is gone, AlreadyExists while apps hold it."""
         return _answer(self._call("delete_space", announce=announce, DomainId=domain_id, SpaceName=name))
 
-    def presigned_url(self, domain_id: str, name: str, *, session_duration: int, url_lifetime: int) -> Presigned:
-        """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`."""
+    def presigned_url(
+        self,
+        domain_id: str,
+        name: str,
+        *,
+        session_duration: int,
+        url_lifetime: int,
+        landing_uri: str = "",
+        space: str = "",
+    ) -> Presigned:
+        """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`.
+
+        It opens at `landing_uri` and in `space`, where they are given.
+        """
         request: dict[str, Any] = {
             "DomainId": domain_id,
             "UserProfileName": name,
             "SessionExpirationDurationInSeconds": session_duration,
             "ExpiresInSeconds": url_lifetime,
+            **({"LandingUri": landing_uri} if landing_uri else {}),
+            **({"SpaceName": space} if space else {}),
         }
         try:
             answer = self._call("create_presigned_domain_url", **request)

@@ -53,6 +53,8 @@ class AccountFacts:
     partition: str
     role_arn: str
     external_id: str = field(repr=False, default="")
+    tag_session: bool = False
+    source_identity: bool = False
     domains: tuple[DomainFacts, ...] = ()
     roles: tuple[RoleUse, ...] = ()
 
@@ -139,6 +141,8 @@ class _Reader:
             partition=partition,
             role_arn=row.role_arn,
             external_id=row.external_id,
+            tag_session=row.session_tags,
+            source_identity=row.uses_source_identity,
             domains=tuple(self.domain(domain, partition, row.account_id) for domain in domains),
             roles=self.roles(teams, row.account_id),
         )

@@ -1,9 +1,10 @@
 """Taking over profiles that the portal did not make, by an admin's word."""
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
+from typing import Any
 
-from provisioning import profiles
+from django.db import IntegrityError, transaction
+
+from provisioning import profiles, repairs
 from provisioning.models import Profile, ReconcileItem
 from provisioning.rows import free
 from teams import access
@@ -24,11 +25,6 @@ def is_offered(item: ReconcileItem) -> bool:
     return strange and item.state != ReconcileItem.State.APPLIED
 
 
-def candidates(domain: Domain) -> list[Team]:
-    """Return the teams into which profiles of a domain may be adopted."""
-    return list(Team.objects.filter(domain=domain, is_active=True))
-
-
 def adopt(item: ReconcileItem, *, user: User, team: Team, by: str) -> Profile:
     """Make the profile that an item is about that of `user` in `team`, as the admin `by` says.
 
@@ -40,7 +36,8 @@ def adopt(item: ReconcileItem, *, user: User, team: Team, by: str) -> Profile:
             item = locked.get(pk=item.pk)
             _require_fit(item, user, team)
             profile = _row(item, user, team)
-            if not profiles.adopt(profile, by=by):
+            # Whose tags were changed is the portal's by its own row.
+            if not profiles.adopt(profile, by=by, takes_over=item.kind == Kind.TAGS):
                 raise NotAdoptableError(BUSY)
             item.state, item.profile = ReconcileItem.State.APPLIED, profile
             item.outcome = f"Adopted by {by} for {user.username}."[:500]
@@ -69,16 +66,17 @@ def _row(item: ReconcileItem, user: User, team: Team) -> Profile:
     if row is None:
         raise NotAdoptableError(BUSY)
     same = row.name.lower() == item.name.lower()
-    if not same and row.state == State.CREATING:
+    if row.state == State.CREATING:
         raise NotAdoptableError(BUSY)
     if not same and row.arn and row.state != State.CONFLICT:
         raise NotAdoptableError(f"{user.username} has a profile in {team.slug} already: {row.name}.")
     if Profile.objects.filter(name__iexact=item.name).exclude(pk=row.pk).exists():
         raise NotAdoptableError(f"Another row of the portal has the name {item.name}.")
-    if not same:
-        # AWS finds it in any case of letters; ours are lower.
-        Profile.objects.filter(pk=row.pk).update(
-            name=item.name.lower(), state=State.WANTED, arn="", execution_role_arn="", changed_at=timezone.now()
-        )
-        row.refresh_from_db()
+    has: dict[str, Any] = item.detail["has"]
+    arn, role = (row.arn, row.execution_role_arn) if same and row.arn else (has.get("arn"), has.get("role"))
+    if not arn:
+        raise NotAdoptableError("The portal may not look at this profile; its role needs the permission first.")
+    if not repairs.point_at(row, name=item.name, arn=arn, role=role or ""):
+        raise NotAdoptableError(BUSY)
+    row.refresh_from_db()
     return row

@@ -8,11 +8,12 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from provisioning import desired
+from provisioning import desired, forms
 from provisioning.models import Profile
 from provisioning.reconcile.plan import Recorded
 from teams import access, role_names
 from teams.models import Domain, Team, User
+from teams.tag_templates import UnknownTagNameError
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,37 @@ def rows_named(domain: Domain, keys: Iterable[str]) -> QuerySet[Profile]:
 def known(rows: Iterable[Profile]) -> dict[str, Known]:
     """Return these rows, which `rows_of` gave, by name in lower case."""
     found = {}
-    tags: dict[int, dict[str, str]] = {}
+    teams: dict[int, TeamTags] = {}
     for profile in rows:
-        if profile.team_id not in tags:
-            tags[profile.team_id] = dict(profile.team.tags.values_list("key", "value"))
+        if profile.team_id not in teams:
+            teams[profile.team_id] = tags_of(profile.team)
         annotated: Any = profile
         recorded = Recorded(
             state=profile.state,
             managed=profile.managed,
             has_access=annotated.role is not None,
-            wanted=wanted_of(profile, annotated.role, tags[profile.team_id]),
+            wanted=wanted_of(profile, annotated.role, teams[profile.team_id]),
             applied_tags=profile.applied_tags,
         )
         found[annotated.key] = Known(profile, annotated.role, recorded)
     return found
 
 
-def wanted_of(profile: Profile, role: str | None, team_tags: Mapping[str, str]) -> desired.DesiredProfile | None:
+@dataclass(frozen=True)
+class TeamTags:
+    """The tags of a team as they are written, and the constants that they name."""
+
+    tags: dict[str, str]
+    constants: dict[str, str]
+
+
+def tags_of(team: Team) -> TeamTags:
+    """Return what the tags of a team's profiles are made of."""
+    tags = dict(team.tags.values_list("key", "value"))
+    return TeamTags(tags, forms.constants(tags.values()))
+
+
+def wanted_of(profile: Profile, role: str | None, of_team: TeamTags) -> desired.DesiredProfile | None:
     """Return the form that a profile should have; None where there is none, which its own steps say."""
     team = profile.team
     if role is None or team.domain_id != profile.domain_id:
@@ -70,9 +85,11 @@ def wanted_of(profile: Profile, role: str | None, team_tags: Mapping[str, str]) 
             team_slug=team.slug,
             execution_role_arn=role,
             user_settings=team.user_settings,
-            team_tags=team_tags,
+            team_tags=of_team.tags,
+            email=profile.user.email,
+            constants=of_team.constants,
         )
-    except desired.TooManyTagsError:
+    except (desired.TooManyTagsError, UnknownTagNameError):
         return None
 
 

@@ -197,6 +197,7 @@ class Reading:
             and seen.modified_at == profile.aws_modified_at
             and recorded.has_access
             and profile.execution_role_arn == known.role
+            and (profile.form_version == profile.team.form_version or not profile.managed)
         )
 
     def _is_old(self, seen: SeenProfile) -> bool:

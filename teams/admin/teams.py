@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
-from teams import access, memberships, snapshots
+from teams import access, form_versions, memberships, snapshots
 from teams.admin.base import AuditedAdmin
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
@@ -39,7 +39,7 @@ class TeamAdmin(AuditedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active", "is_requestable")}),
         ("AWS", {"fields": ("domain", "execution_role_arn")}),
-        ("Sessions", {"fields": ("session_duration", "url_lifetime")}),
+        ("Sessions", {"fields": ("session_duration", "url_lifetime", "landing_uri", "space_name")}),
         ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),
     )
@@ -70,7 +70,12 @@ class TeamAdmin(AuditedAdmin):
 
     def saved(self, row: Team, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
         """Have the workers bring the team's profiles to the new form."""
+        form_versions.raise_for(row, before, after)
         send_access_changed(team_ids=[row.pk])
+
+    def keep(self, row: Team, locked: Team) -> None:
+        """Somebody may have raised the version of the form since this one was opened."""
+        row.form_version = locked.form_version
 
     def remove(self, row: Team) -> None:
         memberships.drop_team(row)

@@ -16,7 +16,7 @@ from provisioning.models import Directory, Profile
 from provisioning.policies import documents, facts, options, statements
 from provisioning.policies.documents import Everything
 from provisioning.policies.options import OptionError, Options
-from teams.models import Group, TeamTag
+from teams.models import AwsAccount, Group, TeamTag
 from tests.factories import make_account, make_domain, make_mapping, make_team, make_user, role_arn
 from tests.provisioning.conftest import World
 
@@ -255,6 +255,13 @@ class TestPortalRole:
                 "Action": ["sts:SetSourceIdentity", "sts:TagSession"],
             },
         ]
+
+    def test_follows_the_switches_of_the_account(self, rows: None) -> None:
+        AwsAccount.objects.filter(account_id=OTHER).update(uses_source_identity=True)
+        found = body(f"{OTHER}-portal-role-trust")
+        assert found[1]["Action"] == ["sts:SetSourceIdentity"]
+        (caller,) = body("portal-principal")
+        assert caller["Action"] == ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
     def test_the_portal_itself_may_assume_these_roles_only(self, rows: None) -> None:
         (found,) = body("portal-principal")

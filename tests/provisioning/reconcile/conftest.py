@@ -65,6 +65,7 @@ class Compared:
         rows.update(
             state=Profile.State.READY, arn=Concat(Value(prefix), F("name")), execution_role_arn=role, due_at=None,
             changed_at=now - OLD,
+            form_version=self.team.form_version,
         )  # fmt: skip
 
     def put(self, name: str, tags: dict[str, str], **fields: Any) -> InAws:

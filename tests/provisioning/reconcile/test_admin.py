@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from portal import admin_status
-from provisioning.models import ReconcileItem, Reconciliation
+from provisioning import profiles
+from provisioning.models import Profile, ReconcileItem, Reconciliation
 from teams.models import Domain, Membership, User
 from tests.factories import make_team, make_user
 from tests.provisioning.reconcile.conftest import Compared, State
@@ -166,6 +168,25 @@ class TestAdopting:
         (told,) = events(action="profile_adopted")
         assert (told.actor, told.target) == ("alice", "by-hand")
         assert "adopted already" in self.adopt(alice, foreign)
+        for _ in range(3):
+            Profile.objects.filter(pk=row.pk).update(due_at=timezone.now())
+            profiles.ensure(row.pk)
+        row.refresh_from_db()
+        assert (row.state, row.managed) == ("ready", True)
+        assert world.in_aws("by-hand").tags.items() >= {"owner": "member", "managed-by": "studio-portal"}.items()
+        assert len(world.calls("CreateUserProfile")) == 0
+
+    def test_the_profile_whose_tags_were_changed(self, alice: Client, world: Compared) -> None:
+        world.in_aws("user1-team1").tags["owner"] = "eve"
+        item = world.item(world.compare())
+        assert (item.kind, item.action, item.state) == ("tags", "report", "skipped")
+        assert world.row("user1-team1").due_at is None
+        self.adopt(alice, item, user="user1")
+        for _ in range(3):
+            Profile.objects.update(due_at=timezone.now())
+            profiles.ensure(world.row("user1-team1").pk)
+        assert (world.row("user1-team1").state, world.row("user1-team1").managed) == ("ready", True)
+        assert world.in_aws("user1-team1").tags["owner"] == "user1"
 
     def test_the_profile_in_the_way_of_a_row(self, alice: Client, world: Compared) -> None:
         world.in_aws("user1-team1").tags.clear()

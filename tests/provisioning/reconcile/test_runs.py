@@ -87,6 +87,12 @@ class TestRepairs:
         row = world.row("user1-team1")
         assert (row.form_version, row.state, row.due_at is not None) == (0, "ready", True)
         detail = run.items.get(kind="tags").detail
+        for _ in range(4):
+            Profile.objects.update(due_at=timezone.now())
+            profiles.ensure(row.pk)
+        assert profile.settings["SecurityGroups"] == ["sg-1"]
+        assert profile.tags["cost"] == "42"
+        assert world.compare().counts == {}
         assert detail == {"has": {"cost": "43"}, "wanted": {"cost": "42"}}
 
     def test_access_that_ended_unnoticed_is_ended(self, world: Compared) -> None:
@@ -417,6 +423,12 @@ class TestWorkers:
         first, is_new = runs.start(world.domain, Trigger.DEMAND)
         second, is_new_too = runs.start(world.domain, Trigger.SCHEDULE)
         assert (first, is_new, is_new_too) == (second, True, False)
+
+    def test_the_sweep_begins_and_hands_out(self, world: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+        hints: list[int] = []
+        monkeypatch.setattr(runs, "hint", lambda run_id, **_: hints.append(run_id))
+        tasks.sweep_reconciliations()
+        assert hints == [Reconciliation.objects.get(trigger=Trigger.SCHEDULE).pk]
 
     def test_the_task_goes_from_step_to_step(self, world: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
         hints: list[int] = []
