@@ -1,10 +1,11 @@
 """What becomes of a comparison when everything is compared: carried out, held back, or only shown."""
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Count
 from django.utils import timezone
 
@@ -19,6 +20,8 @@ State = Reconciliation.State
 Action = ReconcileItem.Action
 ItemState = ReconcileItem.State
 Audited = AuditEvent.Action
+
+logger = logging.getLogger(__name__)
 
 BATCH = 50
 MOVED_ON = "It changed after the comparison had begun; the next one looks at it."
@@ -106,13 +109,24 @@ def _carry_out(run: Reconciliation, items: list[ReconcileItem]) -> None:
     for item in items:
         if item.action == Action.REPORT:
             item.state = ItemState.SKIPPED
-        elif item.action == Action.RETIRE:
-            _note(item, _retire(run, item, by), "It is being retired.")
-        elif item.action == Action.END:
-            _note(item, _end(item), "Access is ended; it is being retired.")
-        else:
+        elif item.action in taken:
             _note(item, item.profile_id in taken[Action(item.action)], DUE)
+        else:
+            _carry_out_one(run, item, by)
     ReconcileItem.objects.bulk_update(items, ["state", "outcome"])
+
+
+def _carry_out_one(run: Reconciliation, item: ReconcileItem, by: str) -> None:
+    """Hand on a difference that has a door of its own; one that the database refuses keeps none of the others back."""
+    try:
+        with transaction.atomic():
+            if item.action == Action.RETIRE:
+                _note(item, _retire(run, item, by), "It is being retired.")
+            else:
+                _note(item, _end(item), "Access is ended; it is being retired.")
+    except DatabaseError as error:
+        logger.exception("A difference could not be handed on.")
+        item.state, item.outcome = ItemState.FAILED, f"The database refused it: {type(error).__name__}."
 
 
 def _note(item: ReconcileItem, done: bool, outcome: str) -> None:

@@ -18,13 +18,13 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from provisioning import queue
 from provisioning.aws.errors import AwsError, Denied, Invalid, NotFound, Paced
 from provisioning.database import clock
-from provisioning.models import Reconciliation
+from provisioning.models import ReconcileItem, Reconciliation
 from provisioning.reconcile import finishing
 from provisioning.reconcile.reading import CLAIM, ClaimLost, Reading, write
 from provisioning.rows import Next
@@ -47,6 +47,8 @@ FULL_EVERY = 4
 # The sweep, once a minute, begins so many: domains that became due together are spread.
 BEGIN_AT_ONCE = 2
 KEEP = timedelta(days=30)
+# A domain may have thousands of profiles that are not ours, and each comparison reports them.
+KEEP_REPORTS = timedelta(days=3)
 
 
 def start(
@@ -105,9 +107,13 @@ def _next_is_full(domain: Domain) -> bool:
 
 
 def purge() -> None:
-    """Delete comparisons that are over since long."""
+    """Delete comparisons that are over since long, and sooner what they only reported, but for the last of a domain."""
+    now = timezone.now()
     over = Reconciliation.objects.exclude(state__in=(*Reconciliation.OPEN, State.HELD))
-    over.filter(finished_at__lt=timezone.now() - KEEP).delete()
+    over.filter(finished_at__lt=now - KEEP).delete()
+    newer = Reconciliation.objects.filter(domain=OuterRef("run__domain"), state=State.DONE, pk__gt=OuterRef("run"))
+    reports = ReconcileItem.objects.filter(action=ReconcileItem.Action.REPORT, state=ReconcileItem.State.SKIPPED)
+    reports.filter(Exists(newer), run__finished_at__lt=now - KEEP_REPORTS).delete()
 
 
 def step(run_id: int) -> Next:

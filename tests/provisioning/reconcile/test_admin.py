@@ -49,6 +49,7 @@ class TestPages:
         pages = [
             RUNS, f"{RUNS}{foreign.run_id}/change/", ITEMS, f"{ITEMS}?run__exact={foreign.run_id}&kind__exact=foreign",
             f"{ITEMS}{foreign.pk}/change/", f"{ITEMS}{foreign.pk}/adopt/", f"{ITEMS}?state__exact=applied&q=hand",
+            f"{ITEMS}?run__domain__id__exact={foreign.run.domain_id}", f"{RUNS}?state__exact=done&dry_run__exact=0",
         ]  # fmt: skip
         for page in pages:
             response = alice.get(page)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
@@ -197,6 +197,21 @@ class TestStrays:
         finishing.apply_held(run.pk, by="alice")
         assert world.item(world.finish(run)).state == "skipped"
         assert not Profile.objects.filter(user=leaver).exists()
+
+    def test_what_the_database_refuses_keeps_nothing_else_back(
+        self, world: Compared, leaver: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(**_: Any) -> bool:
+            raise DataError
+
+        monkeypatch.setattr("provisioning.repairs.retire_found", refuse)
+        world.put("leaver-old", orphan("leaver"))
+        world.in_aws("user1-team1").tags["cost"] = "43"
+        run = world.compare()
+        assert run.state == State.DONE
+        states = {item.name: (item.state, item.outcome) for item in run.items.all()}
+        assert states["leaver-old"] == ("failed", "The database refused it: DataError.")
+        assert states["user1-team1"][0] == "applied"
 
 
 class TestBelief:
@@ -539,6 +554,17 @@ class TestSchedule:
         tasks.purge_reconciliations()
         assert set(Reconciliation.objects.values_list("pk", flat=True)) == {held.pk, new.pk}
         assert old.pk not in {held.pk, new.pk}
+
+    def test_old_reports_are_purged_but_for_the_last(self, world: Compared) -> None:
+        world.put("by-hand", {})
+        world.in_aws("user1-team1").tags["cost"] = "43"
+        old, new = world.compare(), world.compare()
+        tasks.purge_reconciliations()
+        assert old.items.count() == 2
+        Reconciliation.objects.update(finished_at=timezone.now() - timedelta(days=4))
+        tasks.purge_reconciliations()
+        assert [each.kind for each in old.items.all()] == ["tags"]
+        assert new.items.count() == 2
 
 
 class TestSize:
