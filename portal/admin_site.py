@@ -36,7 +36,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "provisioning",
         (
             *("provisioning.profile", "provisioning.runningapp", "provisioning.studiospace", "provisioning.domainscan"),
-            "provisioning.quotaalarm",
+            *("provisioning.reconciliation", "provisioning.reconcileitem", "provisioning.quotaalarm"),
         ),
     ),
     ("Costs", "costs", ("provisioning.price", "provisioning.budgetmonth")),

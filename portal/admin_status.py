@@ -15,6 +15,7 @@ from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
 from provisioning.quotas import PROFILE_QUOTA
 from provisioning.running import scans
+from provisioning.reconcile import standing as comparisons
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -54,7 +55,7 @@ class Notice:
 
 
 def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
-    """Return the warnings about identity providers, directories, quotas, scans and prices, the worst of each first.
+    """Return the warnings about identity providers, directories, comparisons, quotas, scans and prices, the worst of each first.
 
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """
@@ -104,7 +105,7 @@ def _directory_notices() -> list[Notice]:
             else reverse(f"admin:provisioning_{each.page}_changelist"),
             each.alarming,
         )
-        for each in directories.warnings()
+        for each in (*directories.warnings(), *comparisons.warnings())
     ]
 
 

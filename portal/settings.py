@@ -253,6 +253,8 @@ SAGEMAKER_CALLS_PER_SECOND = env.float("SAGEMAKER_CALLS_PER_SECOND", default=10.
 # Every so many minutes the apps of each domain are read (0: never), and a running app is asked for its last activity.
 APPS_SCAN_MINUTES = env.int("APPS_SCAN_MINUTES", default=5)
 APPS_ACTIVITY_MINUTES = env.int("APPS_ACTIVITY_MINUTES", default=60)
+# Each domain that has teams is compared with what should be every so many hours; 0: only when somebody asks.
+RECONCILE_HOURS = env.int("RECONCILE_HOURS", default=6)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -281,6 +283,11 @@ CELERY_BEAT_SCHEDULE = {
     "purge_directories": {
         "task": "provisioning.tasks.purge_directories",
         "schedule": crontab(hour="3", minute="47"),
+    },
+    "reconcile": {"task": "provisioning.tasks.sweep_reconciliations", "schedule": 60.0, "options": {"expires": 50}},
+    "purge_reconciliations": {
+        "task": "provisioning.tasks.purge_reconciliations",
+        "schedule": crontab(hour="4", minute="7"),
     },
     # Which providers are due is in their rows: hourly, and every five minutes after a failure.
     "refresh_identity_providers": {

@@ -17,6 +17,7 @@ from provisioning.costs.admin import PriceAdmin as PriceAdmin
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
 from provisioning.quota_admin import QuotaAlarmAdmin as QuotaAlarmAdmin
+from provisioning.reconcile_admin import ReconciliationAdmin as ReconciliationAdmin
 from provisioning.running_admin import RunningAppAdmin as RunningAppAdmin
 from teams import sheets
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline

@@ -94,6 +94,8 @@ def test_page_of_a_person_without_a_team(page: Page, stack: Stack) -> None:
         "provisioning/runningapp/",
         "provisioning/studiospace/",
         "provisioning/domainscan/",
+        "provisioning/reconciliation/",
+        "provisioning/reconcileitem/",
         "teams/auditevent/",
     ],
 )
