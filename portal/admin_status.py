@@ -14,8 +14,8 @@ from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
 from provisioning.quotas import PROFILE_QUOTA
-from provisioning.running import scans
 from provisioning.reconcile import standing as comparisons
+from provisioning.running import scans
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -55,7 +55,7 @@ class Notice:
 
 
 def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
-    """Return the warnings about identity providers, directories, comparisons, quotas, scans and prices, the worst of each first.
+    """Return the warnings of all kinds, the worst of each first.
 
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """
