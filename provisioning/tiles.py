@@ -119,9 +119,13 @@ def _teams() -> QuerySet[Team]:
     return Team.objects.filter(Exists(live)).alias(own=own)
 
 
-def _query() -> QuerySet[Team, tuple[object, ...]]:
+def _tiles() -> QuerySet[Team]:
     budget_spent = Exists(budgets.refusing(budgets.marked_month(_MONTH), team=OuterRef("pk"), user=_USER))
-    return _teams().annotate(budget_spent=budget_spent).order_by("name", "pk").values_list(*_COLUMNS)
+    return _teams().annotate(budget_spent=budget_spent).order_by("name", "pk")
+
+
+def _query() -> QuerySet[Team, tuple[object, ...]]:
+    return _tiles().values_list(*_COLUMNS)
 
 
 def _standing() -> QuerySet[Team, tuple[object, ...]]:
@@ -134,7 +138,7 @@ def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
     sums = hours.annotate(total=Sum("cost")).values("total")
     budget = User.objects.filter(pk=_USER).values("monthly_budget")
     here = Case(When(person_budget__isnull=False, then=Subquery(sums.filter(team=OuterRef("pk")))))
-    return _query().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
+    return _tiles().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
 
 
 _TILES = Prepared(_query, user=_USER, month=_MONTH)

@@ -17,7 +17,8 @@ from django.db.models import DateField, Exists, F, OuterRef, Q, QuerySet, Sum, V
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from provisioning.costs import months, stopping
+from provisioning import running
+from provisioning.costs import months
 from provisioning.models import BudgetMonth, RunningApp, UsageHour
 from teams import audit
 from teams.models import AuditEvent, Team, User
@@ -171,4 +172,7 @@ def stop_apps(now: datetime) -> int:
     """Have the running apps stopped that a spent budget is about, also those that began since; return how many."""
     spent_now = refusing(months.of(now), team=OuterRef("team_id"), user=OuterRef("user_id"))
     apps = RunningApp.objects.filter(Q(stop_at__isnull=True) | Q(stop_at__gt=now), ended_at__isnull=True)
-    return sum(stopping.stop(app, now) for app in apps.filter(Exists(spent_now)).select_related("user", "team"))
+    return sum(
+        running.stop(app, by="system: budget", reason=RunningApp.Reason.BUDGET)
+        for app in apps.filter(Exists(spent_now))
+    )
