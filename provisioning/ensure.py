@@ -28,6 +28,7 @@ from provisioning.rows import (
     BAD_ROLE,
     DEADLINE,
     LAG,
+    LOOKS,
     MAX_REPAIRS,
     NO_ERROR,
     NO_FORM,
@@ -122,7 +123,7 @@ class Step(Work):
             if self.just_made():
                 return self.row.release(seconds=1)
             return self.create(error)
-        return self.decide(seen)
+        return self.decide(seen, looked=True)
 
     def just_made(self) -> bool:
         """Whether AWS answered for our create moments ago: then “not found” is only a reading that lags behind."""
@@ -221,8 +222,11 @@ class Step(Work):
         )  # fmt: skip
         return replace(following, seconds=None, watch=self.profile.domain_id) if crowded else following
 
-    def decide(self, seen: ProfileDescription) -> Next:
-        """Do what the profile's status asks for, and only to a profile that is ours."""
+    def decide(self, seen: ProfileDescription, *, looked: bool = False) -> Next:
+        """Do what the profile's status asks for, and only to a profile that is ours.
+
+        `looked`: it was looked for, and not met because AWS lets no other be made.
+        """
         if seen.status in {"Pending", "Updating", "Deleting"}:
             return self.wait(seen)
         if self.profile.state == State.READY and self.has_all(seen):
@@ -231,12 +235,25 @@ class Step(Work):
         if not self.made_by_us(seen):
             tags = self.studio.list_tags(seen.arn)
             if not desired.is_ours(tags, self.wanted, recorded=self.recorded(seen)):
+                if looked and self.tags_may_lag(tags):
+                    attempts = self.profile.attempts
+                    return self.row.release(seconds=2.0**attempts, attempts=attempts + 1)
                 return found.decide(self, seen, tags)
         if seen.status in {"InService", "Update_Failed"}:
             return form.bring(self, seen, tags)
         if seen.status in {"Failed", "Delete_Failed"}:
             return self.remake(seen)
         return self.wait(seen)
+
+    def tags_may_lag(self, tags: dict[str, str]) -> bool:
+        """Whether our tags are only not to be seen yet: a create was not answered, or an adoption has just set them."""
+        profile = self.profile
+        if not profile.managed or profile.attempts >= LOOKS:
+            return False
+        if profile.adopted_by and not profile.form_version:
+            return True
+        unanswered = profile.state == State.CREATING and not profile.arn
+        return unanswered and desired.contradiction(tags, self.wanted) is None
 
     def has_all(self, seen: ProfileDescription) -> bool:
         """Whether a profile is in service with everything that it should have, as far as its description tells."""

@@ -153,24 +153,36 @@ class TestTags:
         assert ready.in_aws.tags["Project"] == "x"
         assert "CostCentre" not in ready.in_aws.tags
 
-    @pytest.mark.parametrize("verb", ["add_tags", "delete_tags"])
+    @pytest.mark.parametrize("verb", ["describe_profile", "update_profile", "list_tags", "delete_tags", "add_tags"])
     def test_a_worker_killed_after_a_call(self, ready: World, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
         say_tags(ready, Project="x")
+        ready.team.user_settings = {"StudioWebPortal": "DISABLED"}
+        ready.team.save()
         call = getattr(Studio, verb)
 
-        def die(studio: Studio, *args: object) -> None:
-            call(studio, *args)
+        def die(studio: Studio, *args: Any, **kwargs: Any) -> None:
+            call(studio, *args, **kwargs)
             raise SystemExit
 
         monkeypatch.setattr(Studio, verb, die)
         with pytest.raises(SystemExit):
-            ready.step()
+            settle(ready)
         monkeypatch.undo()
         ready.change(claim=None)
         # The team has thought better of it meanwhile: what the dead one has set is known all the same.
         say_tags(ready, Owner2="y")
         settle(ready)
         assert ready.in_aws.tags.keys() == {"backup", "Owner2", "Team", "owner", "managed-by"}
+        assert ready.in_aws.settings["StudioWebPortal"] == "DISABLED"
+
+    def test_what_aws_lists_late_is_set_again(self, ready: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = dict(ready.in_aws.tags)
+        say_tags(ready, CostCentre="43")
+        settle(ready)
+        say_tags(ready, CostCentre="42")
+        monkeypatch.setattr(Studio, "list_tags", lambda *_: before)
+        settle(ready)
+        assert ready.in_aws.tags["CostCentre"] == "42"
 
     def test_a_refused_tag_leaves_the_profile_open_and_says_why(self, ready: World) -> None:
         say_tags(ready, Project="x")
