@@ -17,6 +17,7 @@ dead one had begun is recognised by its tags.
 
 import uuid
 from dataclasses import replace
+from typing import Any
 
 from django.utils import timezone
 
@@ -90,19 +91,27 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
         )
     try:
         wanted = forms.wanted(profile, role)
-    except desired.TooManyTagsError as error:
-        return row.park("TooManyTags", str(error))
-    except UnknownTagNameError as error:
-        return row.park("UnknownTagName", str(error))
+    except (desired.TooManyTagsError, UnknownTagNameError) as error:
+        code = "UnknownTagName" if isinstance(error, UnknownTagNameError) else "TooManyTags"
+        return row.park(code, str(error), **_left_open(profile, was, role))
     try:
         step = Step(row, wanted)
         return step.settled(listed) if listed and step.is_as_asked() else step.run()
     except AwsError as error:
-        # A profile that was seen in service is not spoilt by a portal that may not look at it or change it. What failed
-        # or was foreign before is no better for that.
-        fits = bool(profile.arn) and profile.execution_role_arn == wanted.execution_role_arn
-        usable = fits and was in (State.READY, State.CREATING)
-        return row.failed(error, parked=State.READY if usable else State.FAILED)
+        return row.failed(error, parked=State.READY if _is_usable(profile, was, role) else State.FAILED)
+
+
+def _is_usable(profile: Profile, was: str, role: str) -> bool:
+    """Whether a profile was seen in service with its role: it is not spoilt by what the portal cannot do to it now.
+
+    What failed or was foreign before is no better for that.
+    """
+    return was in (State.READY, State.CREATING) and bool(profile.arn) and profile.execution_role_arn == role
+
+
+def _left_open(profile: Profile, was: str, role: str) -> dict[str, Any]:
+    """Return how a profile is parked whose tags cannot be: one in service stays open and is looked at now and then."""
+    return {"state": State.READY, "after": PARKED} if was == State.READY and _is_usable(profile, was, role) else {}
 
 
 class Step(Work):

@@ -196,6 +196,14 @@ class TestTags:
         assert profile.form_version == 2
         assert profile.due_at is not None
 
+    def test_tags_that_cannot_be_close_nothing(self, ready: World) -> None:
+        say_tags(ready, k="{gone}")
+        profile = ready.step()
+        assert (profile.state, profile.error_code) == (State.READY, "UnknownTagName")
+        assert profile.due_at is not None
+        say_tags(ready, k="plain")
+        assert settle(ready).error == ""
+
     def test_a_team_that_changes_while_its_profile_is_made(self, world: World) -> None:
         world.aws.personality.create_delay = 5
         world.step()
