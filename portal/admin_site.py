@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 
-from portal import admin_aws, admin_status, admin_views, passwords
+from portal import admin_aws, admin_form, admin_status, admin_views, passwords
 from teams import audit
 from teams.models import AuditEvent, User
 
@@ -174,11 +174,12 @@ class PortalAdminSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Return the addresses of the pages that belong to no model, and Django's."""
-        return [*admin_views.urls(self), *admin_aws.urls(self), *super().get_urls()]
+        return [*admin_views.urls(self), *admin_aws.urls(self), *admin_form.urls(self), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""
-        told = {"status": admin_status.read(), "notices": admin_status.notices()}
+        status = admin_status.read()
+        told = {"status": status, "notices": admin_status.notices(status)}
         return super().index(request, {**told, **(extra_context or {})})
 
     def app_index(self, *_: Any, **__: Any) -> HttpResponse:  # type: ignore[override]

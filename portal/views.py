@@ -24,10 +24,11 @@ from portal import breakglass as emergency
 from portal import throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
-from provisioning import crowd, launch, profiles
+from provisioning import crowd, landings, launch, profiles
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
+from provisioning.places import LANDINGS
 from provisioning.running import own
 from provisioning.tiles import TeamTile
 from teams import access, audit, owners, users
@@ -147,13 +148,21 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     target = launch.find(user, slug)
     if target is None:
         return _not_theirs(user, slug)
+    landing = request.POST.get("landing", "")
+    try:
+        target = landings.choose(target, landing=landing, space=request.POST.get("space", ""))
+    except landings.NoSuchPlaceError as error:
+        return _error(
+            HTTPStatus.NOT_FOUND, "Studio does not open there", str(error), action_url="/",
+            action_label="Back to your teams",
+        )  # fmt: skip
     if not target.ready:
         profiles.request(user_id=user.pk, team_id=target.team_id)
-        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+        return HttpResponseSeeOther(_progress_url(slug, landing))
     try:
         presigned = launch.open_studio(target)
     except launch.NotReady:
-        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+        return HttpResponseSeeOther(_progress_url(slug, landing))
     except AwsError as error:
         return _launch_failed(request, target, error)
     if not launch.is_still_theirs(target):
@@ -164,6 +173,11 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _progress_url(slug: str, landing: str) -> str:
+    """Return the address of the progress page, which goes on to the place that was asked for."""
+    return reverse("progress", args=[slug]) + (f"?landing={landing}" if landing else "")
 
 
 @require_safe
@@ -239,6 +253,8 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         return _not_theirs(user, slug)
     state = _shown(found.state) or Profile.State.WANTED
     failed = state in TROUBLE
+    landing = request.GET.get("landing", "")
+    landing = landing if landing in LANDINGS else ""
     context = {
         "person": user,
         "team": found,
@@ -249,7 +265,8 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         "ready": state == Profile.State.READY,
         "poll": _poll_every(found.changed_at) if state in PREPARING else "",
         "open_url": reverse("open", args=[slug]),
-        "progress_url": reverse("progress", args=[slug]),
+        "landing": landing,
+        "progress_url": _progress_url(slug, landing),
         "support_contact": found.contact or settings.SUPPORT_CONTACT,
         "reference": audit.current().request_id[:12],
     }

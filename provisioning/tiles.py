@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 
+from provisioning import places
 from teams import access
 from teams.models import Membership, Team, User
 from teams.prepared import Prepared
@@ -21,6 +22,13 @@ class TeamTile:
     region: str
     state: str | None
     due_at: datetime | None
+    hidden_apps: str | None = None
+    web_portal: str | None = None
+
+    @property
+    def landings(self) -> tuple[places.Landing, ...]:
+        """The places in Studio that the team's settings leave open."""
+        return places.offered(places.closed(self.hidden_apps, self.web_portal))
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,10 @@ def for_user(user: User) -> list[TeamTile]:
 _USER = -1
 _SLUG = "the slug"
 # In the order of the fields of TeamTile, and of Standing.
-_COLUMNS = ("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at")
+_COLUMNS = (
+    *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
+    *(F(places.HIDDEN_APPS), F(places.WEB_PORTAL)),
+)
 _STANDING_COLUMNS = ("name", "contact", "own__state", "own__due_at", "own__changed_at")
 
 

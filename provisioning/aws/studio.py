@@ -121,10 +121,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Presigned:
-    """A URL that opens Studio as somebody: a secret, and therefore not part of the text form."""
+    """A URL that opens Studio as somebody, in `space` if there is one: a secret, and so not part of the text form."""
 
     url: str = field(repr=False)
     request_id: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,15 +199,16 @@ class Studio:
         return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
     def list_tags(self, arn: str) -> dict[str, str]:
-        """Return all tags of a resource."""
+        """Return all tags of a resource. Raises Transient when the list does not end."""
         tags: dict[str, str] = {}
         page: dict[str, Any] = {}
-        while True:
+        for _ in range(MAX_PAGES):
             answer = self._call("list_tags", ResourceArn=arn, MaxResults=100, **page)
             tags |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
             if not answer.get("NextToken"):
                 return tags
             page = {"NextToken": answer["NextToken"]}
+        raise errors.Transient("AWS did not come to the end of a list of tags.", code="EndlessList")
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Answer:
         """Set tags; values of keys that exist are overwritten."""
@@ -308,7 +310,7 @@ class Studio:
             answer = self._call("create_presigned_domain_url", **request)
         if not answer.get("AuthorizedUrl"):
             raise errors.Transient("AWS answered without a URL.", request_id=_request_id(answer))
-        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer))
+        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer), space=space)
 
     def _call(self, operation: str, *, announce: Announce | None = None, **request: Any) -> dict[str, Any]:
         keeps_pace = self.purpose == "work"

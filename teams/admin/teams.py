@@ -7,11 +7,11 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from teams import access, form_versions, memberships, snapshots
-from teams.admin.base import AuditedAdmin
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
 from teams.admin.giving import OwnerInline
 from teams.admin.rules import CleanupInline
+from teams.admin.suspending import TEAM, SuspendingAdmin
 from teams.models import Membership, Team, TeamTag
 from teams.signals import send_access_changed
 
@@ -26,10 +26,12 @@ class TagInline(TabularInline):
 
 
 @admin.register(Team)
-class TeamAdmin(AuditedAdmin):
+class TeamAdmin(SuspendingAdmin):
     """Teams."""
 
     form = TeamForm
+    kind = TEAM
+    actions = ("suspend", "resume")
     inlines = (TagInline, OwnerInline, CleanupInline)
     list_display = ("name", "slug", "domain", "people", "is_active")
     list_filter = ("is_active", "domain")
