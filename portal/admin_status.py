@@ -1,5 +1,6 @@
 """The figures on the first page of the admin site."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, Max, Subquery, Value
@@ -9,10 +10,12 @@ from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
 from provisioning.quotas import PROFILE_QUOTA
 from provisioning.reconcile import standing as comparisons
+from provisioning.running import scans
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -27,6 +30,9 @@ LABELS: dict[str, str] = {
 }
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
+
+# How many instance types a warning names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,27 @@ class Notice:
     alarming: bool
 
 
-def notices() -> list[Notice]:
-    """Return the warnings about identity providers, directories, comparisons and quotas, the worst of each first."""
-    return [*_provider_notices(), *_directory_notices(), *_quota_notices()]
+def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
+    """Return the warnings about providers, directories, comparisons, quotas, scans and prices, the worst of each first.
+
+    `figures` are those that `read` gave, where they are at hand: they spare a query.
+    """
+    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_scan_notices(), *_price_notices()]
 
 
-def _quota_notices() -> list[Notice]:
+def _scan_notices() -> list[Notice]:
+    page = reverse("admin:provisioning_domainscan_changelist")
+    return [
+        Notice(f"The {scan} have not been read completely for long. {scan.error}".rstrip(), page, alarming=True)
+        for scan in scans.late()
+    ]
+
+
+def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
+    # Where no profile has failed, none has failed for a quota.
+    failed = LABELS[Profile.State.FAILED]
+    if figures is not None and not any(figure.number for figure in figures if figure.label == failed):
+        return []
     return [
         Notice(
             f"The quota of profiles ({PROFILE_QUOTA}) of the AWS account {alarm.account} in {alarm.region} is used up: "
@@ -63,6 +84,16 @@ def _quota_notices() -> list[Notice]:
         )
         for alarm in QuotaAlarm.objects.select_related("account")
     ]
+
+
+def _price_notices() -> list[Notice]:
+    missing = prices.missing()
+    if not missing:
+        return []
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    text = f"Some apps of this month count as nothing, because there is no price for {', '.join(missing[:MOST_NAMED])}"
+    text += f"{more}."
+    return [Notice(text, reverse("admin:provisioning_price_changelist"), alarming=False)]
 
 
 def _directory_notices() -> list[Notice]:

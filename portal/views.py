@@ -24,10 +24,13 @@ from portal import breakglass as emergency
 from portal import throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
-from provisioning import crowd, launch, profiles
+from portal.spent import budget_spent
+from provisioning import crowd, landings, launch, profiles
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
+from provisioning.places import LANDINGS
+from provisioning.running import own
 from provisioning.tiles import TeamTile
 from teams import access, audit, owners, users
 from teams.models import AuditEvent, Team, User
@@ -63,7 +66,9 @@ class Tile:
 
     @property
     def state_label(self) -> str:
-        """The state in a word or two."""
+        """The state in a word or two; a spent budget is in the way whatever the profile's state is."""
+        if self.team.budget_spent:
+            return "Budget spent"
         return LABELS.get(self.state, "Not prepared yet")
 
     @property
@@ -102,17 +107,23 @@ def landing(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return render(request, "portal/signed_out.html")
     context: dict[str, object] = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
-    if not request.headers.get("HX-Request"):
+    whole = not request.headers.get("HX-Request")
+    if whole:
         # A poll takes the tiles only.
         context["overview"] = owners.overview(user)
-    tiles = [_tile(each) for each in tiles_of.for_user(user)]
+        context["apps"] = own.of(user)
+    found, context["costs"] = tiles_of.for_user(user, whole)
+    tiles = [_tile(each) for each in found]
     if not tiles:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
-    return render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
+    context |= {"tiles": tiles, "preparing": preparing, "slugs": {tile.team.slug for tile in tiles}}
+    return render(request, "portal/landing.html", context)
 
 
 def _tile(team: TeamTile) -> Tile:
+    if team.budget_spent:
+        return Tile(team, "spent", "Studio does not open until next month, unless an administrator lifts the budget.")
     detail = _explain(team.state, team.due_at) if team.state in TROUBLE else ""
     return Tile(team, _shown(team.state) or "none", detail)
 
@@ -144,13 +155,23 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     target = launch.find(user, slug)
     if target is None:
         return _not_theirs(user, slug)
+    if target.budget_spent:
+        return budget_spent(request, user, target)
+    landing = request.POST.get("landing", "")
+    try:
+        target = landings.choose(target, landing=landing, space=request.POST.get("space", ""))
+    except landings.NoSuchPlaceError as error:
+        return _error(
+            HTTPStatus.NOT_FOUND, "Studio does not open there", str(error), action_url="/",
+            action_label="Back to your teams",
+        )  # fmt: skip
     if not target.ready:
         profiles.request(user_id=user.pk, team_id=target.team_id)
-        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+        return HttpResponseSeeOther(_progress_url(slug, landing))
     try:
         presigned = launch.open_studio(target)
     except launch.NotReady:
-        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+        return HttpResponseSeeOther(_progress_url(slug, landing))
     except AwsError as error:
         return _launch_failed(request, target, error)
     if not launch.is_still_theirs(target):
@@ -161,6 +182,11 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _progress_url(slug: str, landing: str) -> str:
+    """Return the address of the progress page, which goes on to the place that was asked for."""
+    return reverse("progress", args=[slug]) + (f"?landing={landing}" if landing else "")
 
 
 @require_safe
@@ -236,6 +262,8 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         return _not_theirs(user, slug)
     state = _shown(found.state) or Profile.State.WANTED
     failed = state in TROUBLE
+    landing = request.GET.get("landing", "")
+    landing = landing if landing in LANDINGS else ""
     context = {
         "person": user,
         "team": found,
@@ -246,7 +274,8 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         "ready": state == Profile.State.READY,
         "poll": _poll_every(found.changed_at) if state in PREPARING else "",
         "open_url": reverse("open", args=[slug]),
-        "progress_url": reverse("progress", args=[slug]),
+        "landing": landing,
+        "progress_url": _progress_url(slug, landing),
         "support_contact": found.contact or settings.SUPPORT_CONTACT,
         "reference": audit.current().request_id[:12],
     }

@@ -10,9 +10,9 @@ from typing import Any
 from django.utils import timezone
 
 from provisioning import desired
-from provisioning.aws.errors import AlreadyExists
+from provisioning.aws.errors import AlreadyExists, Throttled
 from provisioning.aws.studio import ProfileDescription
-from provisioning.rows import DEADLINE, MAX_REPAIRS, Next, State
+from provisioning.rows import DEADLINE, MAX_REPAIRS, PARKED, Next, State
 from provisioning.step import Work
 from provisioning.tagging import tag_change
 
@@ -43,17 +43,16 @@ def _needs_update(work: Work, found: ProfileDescription) -> bool:
 
 def _update(work: Work, found: ProfileDescription) -> Next:
     """Have AWS change role and settings; with another role, the profile is not ready before that."""
-    profile = work.profile
-    if profile.repairs >= MAX_REPAIRS:
-        reason = found.failure_reason or f"AWS keeps the execution role {found.execution_role_arn or '(none)'}."
-        return work.give_up("UpdateFailed", f"The profile could not be updated. {reason}", found)
+    profile, repairs = work.profile, work.profile.repairs
     stays = profile.state == State.READY and found.status == "InService" and work.role_fits(found)
+    if repairs >= MAX_REPAIRS:
+        return _give_up(work, found, state=State.READY if stays else State.FAILED)
 
     def announce() -> None:
         busy: dict[str, Any] = {"state": State.CREATING, "deadline_at": timezone.now() + DEADLINE}
         work.row.mark(
             arn=found.arn, execution_role_arn=found.execution_role_arn, asked_role_arn="",
-            repairs=profile.repairs + 1, **({} if stays else busy),
+            repairs=repairs + 1, **({} if stays else busy),
         )  # fmt: skip
 
     settings = work.wanted.user_settings
@@ -61,6 +60,9 @@ def _update(work: Work, found: ProfileDescription) -> Next:
         answer = work.studio.update_profile(work.domain_id, work.wanted.name, user_settings=settings, announce=announce)
     except AlreadyExists:
         return work.wait(found)
+    except Throttled as error:
+        # Nothing was tried, so that nothing is used up.
+        return work.row.failed(error, parked=State.FAILED, repairs=repairs)
     told = work.updated(
         answer.request_id,
         settings=sorted(
@@ -71,6 +73,12 @@ def _update(work: Work, found: ProfileDescription) -> Next:
     return work.row.release(
         told, seconds=1, state=State.CREATING, asked_version=work.version, deadline_at=timezone.now() + DEADLINE
     )
+
+
+def _give_up(work: Work, found: ProfileDescription, *, state: State) -> Next:
+    reason = found.failure_reason or f"AWS keeps the execution role {found.execution_role_arn or '(none)'}."
+    message = f"The profile could not be updated. {reason}"
+    return work.row.park("UpdateFailed", message, state=state, after=PARKED, request_id=found.request_id, repairs=0)
 
 
 def _change_tags(work: Work, found: ProfileDescription, tags: dict[str, str]) -> list[dict[str, Any]]:

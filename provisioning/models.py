@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from provisioning.app_models import BudgetMonth as BudgetMonth
+from provisioning.app_models import DomainScan as DomainScan
 from provisioning.app_models import Price as Price
 from provisioning.app_models import RunningApp as RunningApp
 from provisioning.app_models import StudioSpace as StudioSpace

@@ -82,8 +82,10 @@ def follow_forms() -> list[int]:
     """
     ready = Profile.objects.filter(state=State.READY)
     room = MAX_FOLLOWING - ready.filter(due_at__isnull=False).order_by().count()
-    rows = forms.behind(ready.filter(ending.live_access(), due_at__isnull=True)).order_by("pk")
-    return _wake(rows[: max(room, 0)])
+    if room <= 0:
+        return []
+    ids = forms.behind(ready.filter(due_at__isnull=True), room)
+    return _wake(ready.filter(ending.live_access(), pk__in=ids)) if ids else []
 
 
 def request(*, user_id: int, team_id: int) -> None:

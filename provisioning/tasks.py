@@ -3,10 +3,12 @@
 from celery import shared_task
 
 from provisioning import crowd, ending, profiles, queue, watch
+from provisioning.costs import budgets, ledger
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
 from provisioning.reconcile import runs
 from provisioning.rows import State
+from provisioning.running import claims, cleanup, scans, stopping
 from teams import audit
 
 # Rows that come back later than this are left to the sweep.
@@ -112,6 +114,55 @@ def work_off_marks(directory_id: int) -> None:
 def purge_directories() -> None:
     """Delete old synchronisations, marks and dead letters."""
     upkeep.purge()
+
+
+@shared_task(name="provisioning.tasks.count_usage")
+def count_usage() -> None:
+    """Count the hours of apps, and see to the budgets that they have spent."""
+    with audit.context(actor=budgets.ACTOR):
+        ledger.count()
+        budgets.check()
+
+
+@shared_task(name="provisioning.tasks.purge_usage")
+def purge_usage() -> None:
+    """Delete hours of apps that are kept no longer."""
+    ledger.purge()
+
+
+@shared_task(name="provisioning.tasks.sweep_apps")
+def sweep_apps() -> None:
+    """Hand out the scans that are due and the apps that are to be stopped."""
+    scans.prepare()
+    for app_id in stopping.due(SWEEP_LIMIT):
+        claims.hint(app_id, expires=HINT_SECONDS)
+    for scan_id in scans.due(SWEEP_LIMIT):
+        scans.hint(scan_id, expires=HINT_SECONDS)
+
+
+@shared_task(name=scans.SCAN)
+def scan_domain(scan_id: int) -> None:
+    """Make one step at the scan of a domain for apps, and ask for the next."""
+    with audit.context(actor="system: scan_domain"):
+        seconds = scans.step(scan_id)
+        if seconds is not None and seconds <= NEAR:
+            scans.hint(scan_id, countdown=seconds)
+
+
+@shared_task(name=claims.STOP)
+def stop_app(app_id: int, request_id: str = "") -> None:
+    """Make one step at an app that is to be stopped, and ask for the next."""
+    with audit.context(actor="system: stop_app", request_id=request_id):
+        seconds = stopping.step(app_id)
+        if seconds is not None and seconds <= NEAR:
+            claims.hint(app_id, countdown=seconds)
+
+
+@shared_task(name="provisioning.tasks.clean_up_apps")
+def clean_up_apps() -> None:
+    """Warn of and have stopped what the cleanup rules of teams speak against."""
+    with audit.context(actor="system: clean_up_apps"):
+        cleanup.sweep()
 
 
 @shared_task(name=runs.RECONCILE)

@@ -375,6 +375,9 @@ class TeamTag(models.Model):
     def clean(self) -> None:
         if self.key.lower() in self.RESERVED:
             raise ValidationError({"key": "The portal sets this tag itself."})
+        if self.key.lower() == "team" and tag_templates.names_in(self.value) & {"user", "email"}:
+            # Policies compare it, and by it the portal knows its own profiles.
+            raise ValidationError({"value": "This tag says which team a profile is of, and cannot tell people apart."})
         if tag_templates.names_in(self.value) - tag_templates.BUILT_IN:
             constants = sorted(TagConstant.objects.values_list("name", flat=True))
             if unknown := tag_templates.unknown(self.value, constants):

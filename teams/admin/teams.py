@@ -7,10 +7,11 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
 from teams import access, form_versions, memberships, snapshots
-from teams.admin.base import AuditedAdmin
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
 from teams.admin.giving import OwnerInline
+from teams.admin.rules import CleanupInline
+from teams.admin.suspending import TEAM, SuspendingAdmin
 from teams.models import Membership, Team, TeamTag
 from teams.signals import send_access_changed
 
@@ -25,11 +26,13 @@ class TagInline(TabularInline):
 
 
 @admin.register(Team)
-class TeamAdmin(AuditedAdmin):
+class TeamAdmin(SuspendingAdmin):
     """Teams."""
 
     form = TeamForm
-    inlines = (TagInline, OwnerInline)
+    kind = TEAM
+    actions = ("suspend", "resume")
+    inlines = (TagInline, OwnerInline, CleanupInline)
     list_display = ("name", "slug", "domain", "people", "is_active")
     list_filter = ("is_active", "domain")
     list_select_related = ("domain__account",)
@@ -40,6 +43,7 @@ class TeamAdmin(AuditedAdmin):
         (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active", "is_requestable")}),
         ("AWS", {"fields": ("domain", "execution_role_arn")}),
         ("Sessions", {"fields": ("session_duration", "url_lifetime", "landing_uri", "space_name")}),
+        ("Budgets", {"fields": ("monthly_budget", "person_budget")}),
         ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),
     )

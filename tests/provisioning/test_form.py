@@ -1,6 +1,7 @@
 """What a team wants reaches the profiles that are there: tags by templates, settings; nobody waits longer for it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from provisioning import forms, launch, profiles, tasks
 from provisioning.aws.studio import Studio
 from provisioning.desired import desired
 from provisioning.models import Profile
+from provisioning.rows import MAX_REPAIRS
 from provisioning.tagging import TagChange, tag_change
 from teams import form_versions, tag_templates
 from teams.models import AuditEvent, Membership, TagConstant, TeamTag, User
@@ -230,6 +232,52 @@ class TestSettings:
         del ready.in_aws.settings["StudioWebPortal"]
         settle(ready)
         assert len(ready.aws.calls("UpdateUserProfile")) == 1
+
+    def test_what_aws_throttles_or_fails_again_and_again_closes_nothing(self, ready: World) -> None:
+        ready.team.user_settings = {"StudioWebPortal": "DISABLED"}
+        ready.team.save()
+        ready.aws.personality.fail_next = {"UpdateUserProfile": ["ThrottlingException"] * 5 + [500] * 3}
+        for _ in range(9):
+            assert ready.step().state == State.READY
+        assert ready.profile.error_code == "UpdateFailed"
+        settle(ready)
+        assert ready.in_aws.settings["StudioWebPortal"] == "DISABLED"
+
+
+class TestBounds:
+    """What was bounded without tags is bounded with them."""
+
+    @pytest.fixture(autouse=True)
+    def _behind(self, ready: World) -> None:
+        say_tags(ready, Project="x")
+
+    def test_an_update_that_keeps_failing(self, ready: World) -> None:
+        for _ in range(MAX_REPAIRS):
+            ready.in_aws.begin("Update_Failed", "", until=None)
+            assert ready.step().state == State.CREATING
+        ready.in_aws.begin("Update_Failed", "", until=None)
+        assert ready.step().state == State.FAILED
+        assert len(ready.aws.calls("UpdateUserProfile")) == MAX_REPAIRS
+
+    def test_one_that_stays_busy(self, ready: World) -> None:
+        ready.in_aws.begin("Updating", "", until=None)
+        ready.step()
+        ready.change(deadline_at=timezone.now() - timedelta(seconds=1))
+        profile = ready.step()
+        assert (profile.state, profile.error_code) == (State.FAILED, "Timeout")
+        assert "AddTags" not in ready.operations()
+
+    def test_one_that_was_replaced_by_somebody_elses(self, ready: World) -> None:
+        ready.aws.state.forget_profile(ready.domain_id, ready.profile.name)
+        ready.make_foreign(tags={"owner": "user2"})
+        profile = ready.step()
+        assert (profile.state, profile.managed, profile.applied_tags) == (State.CONFLICT, False, {})
+        assert ready.in_aws.tags == {"owner": "user2"}
+
+    def test_one_that_is_gone_is_made_with_the_new_tags(self, ready: World) -> None:
+        ready.aws.state.forget_profile(ready.domain_id, ready.profile.name)
+        settle(ready)
+        assert ready.in_aws.tags["Project"] == "x"
 
 
 def test_two_workers_at_one_profile(ready: World, monkeypatch: pytest.MonkeyPatch) -> None:

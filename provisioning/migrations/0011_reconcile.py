@@ -5,8 +5,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("provisioning", "0008_form"),
-        ("teams", "0011_life_of_profiles"),
+        ("provisioning", "0010_apps_scan"),
+        ("teams", "0012_form"),
     ]
 
     operations = [
