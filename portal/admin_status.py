@@ -55,7 +55,7 @@ class Notice:
 
 
 def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
-    """Return the warnings about providers, directories, comparisons, quotas, scans and prices, the worst of each first.
+    """Return the warnings of all kinds, the worst of each first.
 
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("provisioning", "0010_apps_scan"),
-        ("teams", "0012_form"),
+        ("teams", "0011_life_of_profiles"),
     ]
 
     operations = [
