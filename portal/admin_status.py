@@ -55,7 +55,7 @@ def notices() -> list[Notice]:
 
 
 def _price_notices() -> list[Notice]:
-    missing = prices.missing()
+    missing = prices.noted_missing()
     if not missing:
         return []
     more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
