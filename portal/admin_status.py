@@ -1,16 +1,19 @@
 """The figures on the first page of the admin site."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, Max, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
 from provisioning.costs import prices
 from provisioning.directory import standing as directories
-from provisioning.models import Profile
+from provisioning.models import Profile, QuotaAlarm
+from provisioning.quotas import PROFILE_QUOTA
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -49,9 +52,28 @@ class Notice:
     alarming: bool
 
 
-def notices() -> list[Notice]:
-    """Return the warnings about identity providers and directories, the worst of each first, then about prices."""
-    return [*_provider_notices(), *_directory_notices(), *_price_notices()]
+def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
+    """Return the warnings about identity providers, directories, quotas and prices, the worst of each first.
+
+    `figures` are those that `read` gave, where they are at hand: they spare a query.
+    """
+    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_price_notices()]
+
+
+def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
+    # Where no profile has failed, none has failed for a quota.
+    failed = LABELS[Profile.State.FAILED]
+    if figures is not None and not any(figure.number for figure in figures if figure.label == failed):
+        return []
+    return [
+        Notice(
+            f"The quota of profiles ({PROFILE_QUOTA}) of the AWS account {alarm.account} in {alarm.region} is used up: "
+            f"no profile has been made there since {timezone.localtime(alarm.since):%Y-%m-%d %H:%M}.",
+            reverse("admin:provisioning_quotaalarm_change", args=[alarm.pk]),
+            alarming=True,
+        )
+        for alarm in QuotaAlarm.objects.select_related("account")
+    ]
 
 
 def _price_notices() -> list[Notice]:

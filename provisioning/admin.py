@@ -11,18 +11,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from provisioning import ending, inventory, profiles
+from provisioning import adopting, ending, inventory, permissions, profiles
 from provisioning.costs.admin import PriceAdmin as PriceAdmin
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
+from provisioning.quota_admin import QuotaAlarmAdmin as QuotaAlarmAdmin
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.people import UserAdmin as PlainUserAdmin
 from teams.models import User
 
 ADVICE: dict[str, str] = {
     Profile.State.CONFLICT: "AWS has a profile of this name in this domain that the portal did not make. Look at it in "
-    "the SageMaker console: if nobody uses it, delete it there and choose “Try again” in the list here; if somebody "
-    "does, leave it, and give this team another domain.",
+    "the SageMaker console: if nobody uses it, delete it there and choose “Try again” in the list here; if it is this "
+    "person's, choose “Adopt” there; if it is somebody else's, leave it, and give this team another domain.",
     Profile.State.FAILED: "Put right what the last error says, then choose “Try again” in the list. While “due” has a "
     "time, the portal tries again by itself then.",
     Profile.State.RETIRING: "Nothing, unless a last error says what is in the way. It is deleted at the time given, "
@@ -67,19 +68,46 @@ class ProfileAdmin(ReadOnlyAdmin):
     list_select_related = ("user", "team")
     search_fields = ("name", "user__username", "user__name", "error_code", "aws_request_id")
     search_help_text = "Profile name, user name, error code or AWS request id"
-    actions = ("try_again", "retire_now")
+    actions = ("try_again", "adopt", "retire_now")
     change_form_template = "admin/provisioning/profile/change_form.html"
     fieldsets = (
         (None, {"fields": ("name", "user", "team", "domain", "state", "advice")}),
         ("End of access", {"fields": ("ended_by", "ended_at", "retire_at")}),
-        ("Last error", {"fields": ("error_code", "error", "aws_request_id", "attempts", "due_at", "deadline_at")}),
-        ("In AWS", {"fields": ("arn", "execution_role_arn", "managed", "created_at", "changed_at")}),
+        (
+            "Last error",
+            {"fields": ("error_code", "error", "missing", "aws_request_id", "attempts", "due_at", "deadline_at")},
+        ),
+        (
+            "In AWS",
+            {
+                "fields": (
+                    *("arn", "execution_role_arn", "managed", "adopted_by", "follows", "applied_tags"),
+                    *("created_at", "changed_at"),
+                )
+            },
+        ),
     )
 
     @admin.display(description="last error")
     def short_error(self, profile: Profile) -> str:
         """Return the beginning of the last error; the profile's page has all of it."""
         return Truncator(profile.error).chars(160)
+
+    @admin.display(description="missing permission")
+    def missing(self, profile: Profile) -> str:
+        """Return where the permissions that the portal needs are written down, if one of them is missing."""
+        if not permissions.is_told(profile.error):
+            return "–"
+        page = f"{reverse('admin:policies')}?account={profile.domain.account.account_id}"
+        return format_html('Compare with the <a href="{}">policies that this account needs</a>.', page)
+
+    @admin.display(description="form")
+    def follows(self, profile: Profile) -> str:
+        """Return how far the profile follows its team."""
+        if not profile.managed:
+            return "used as it is"
+        version, wanted = profile.form_version, profile.team.form_version
+        return f"version {version}" + ("" if version == wanted else f", the team's is {wanted}")
 
     @admin.display(description="what to do")
     def advice(self, profile: Profile) -> str:
@@ -100,6 +128,31 @@ class ProfileAdmin(ReadOnlyAdmin):
         if left := len(queryset) - taken:
             text = f"{_count(left)} left alone: ready, or being worked on already."
             self.message_user(request, text, messages.INFO if taken else messages.WARNING)
+
+    @admin.action(description="Adopt", permissions=["retry"])
+    def adopt(self, request: HttpRequest, queryset: QuerySet[Profile]) -> HttpResponse | None:
+        """Have the portal take over the selected profiles that it did not make, after showing what AWS has."""
+        selected = list(queryset.select_related("user", "team", "domain__account"))
+        foreign = [profile for profile in selected if profiles.may_be_adopted(profile)]
+        if request.POST.get("confirmed") != "yes":
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": "Adopt",
+                "seen": adopting.look(foreign),
+                "staying": len(selected) - len(foreign),
+            }
+            return TemplateResponse(request, "admin/provisioning/profile/adopt.html", context)
+        by = request.user.get_username()
+        claimed = request.POST.getlist("takes_over")
+        taken = sum(profiles.adopt(profile, by=by, takes_over=str(profile.pk) in claimed) for profile in foreign)
+        left = len(selected) - taken
+        self.message_user(
+            request,
+            f"{_count(taken)} will be adopted now." + (f" {_count(left)} left alone." if left else ""),
+            messages.SUCCESS if taken else messages.WARNING,
+        )
+        return None
 
     @admin.action(description="Retire now", permissions=["retry"])
     def retire_now(self, request: HttpRequest, queryset: QuerySet[Profile]) -> HttpResponse | None:

@@ -17,7 +17,7 @@ from provisioning.directory_models import DirectoryPage as DirectoryPage
 from provisioning.directory_models import DirectoryPerson as DirectoryPerson
 from provisioning.directory_models import DirectorySync as DirectorySync
 from provisioning.directory_models import DirtyMark as DirtyMark
-from teams.models import Domain, Team, User
+from teams.models import AwsAccount, Domain, Team, User
 
 
 class Profile(models.Model):
@@ -51,8 +51,14 @@ class Profile(models.Model):
     # The version of the team's form that AWS has, with the tags that the portal set last: others are not its business.
     form_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     applied_tags = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    # The mail address in these tags; empty where none of them names it.
+    form_email = models.CharField(max_length=320, blank=True, default="", db_default="", editable=False)
+    # The version whose settings AWS was last asked for, and took: it need not repeat all of them.
+    asked_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     # The admin who said that a profile which was there before us is ours from now on.
-    adopted_by = models.CharField(max_length=330, blank=True, db_default="", editable=False)
+    adopted_by = models.CharField(max_length=330, blank=True, default="", db_default="", editable=False)
+    # Whether they said so even though its tags name another person or team of the portal.
+    takes_over = models.BooleanField(default=False, db_default=False, editable=False)
     # When a person last asked for a profile that was not ready: theirs goes first.
     asked_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -92,3 +98,21 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class QuotaAlarm(models.Model):
+    """An account and Region whose quota of profiles is used up; written by `provisioning.quotas` only."""
+
+    account = models.ForeignKey(AwsAccount, models.CASCADE, related_name="+", verbose_name="AWS account")
+    region = models.CharField(max_length=32)
+    since = models.DateTimeField(default=timezone.now)
+    retry_at = models.DateTimeField("tried again")
+    code = models.CharField(max_length=64)
+    message = models.CharField("what AWS says", max_length=500)
+
+    class Meta:
+        ordering = ("since",)
+        constraints = (models.UniqueConstraint(fields=("account", "region"), name="quota_alarm"),)
+
+    def __str__(self) -> str:
+        return f"profile quota of {self.account.account_id} in {self.region}"

@@ -34,8 +34,9 @@ def ensure_profile(profile_id: int, request_id: str = "") -> None:
 def watch_domain(domain_id: int) -> None:
     """Look at the profiles that are being made in a domain, and ask for the next look."""
     with audit.context(actor="system: watch_domain"):
-        if watch.look(domain_id):
-            watch.hint(domain_id)
+        following = watch.look(domain_id)
+        if following is not None:
+            watch.hint(domain_id, countdown=following)
 
 
 @shared_task(name=queue.RETIRE)
@@ -70,9 +71,10 @@ def end_access() -> None:
 
 @shared_task(name="provisioning.tasks.prepare_missing")
 def prepare_missing() -> None:
-    """Make the rows that any live access still lacks; the sweep hands them out."""
+    """Make the rows that live access lacks, and wake those that lag behind their team; the sweep hands them out."""
     with audit.context(actor="system: prepare_missing"):
         profiles.prepare()
+        profiles.follow_forms()
 
 
 @shared_task(name=syncs.SYNCHRONISE)

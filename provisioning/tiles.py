@@ -8,6 +8,7 @@ from django.db.models import (
     Case,
     DateTimeField,
     Exists,
+    F,
     FilteredRelation,
     OuterRef,
     Q,
@@ -20,6 +21,7 @@ from django.db.models import (
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from provisioning import places
 from provisioning.costs import budgets, months
 from provisioning.models import UsageHour
 from teams import access
@@ -41,7 +43,31 @@ class TeamTile:
     region: str
     state: str | None
     due_at: datetime | None
-    budget_spent: bool
+    hidden_apps: str | None = None
+    web_portal: str | None = None
+    budget_spent: bool = False
+
+    @property
+    def landings(self) -> tuple[places.Landing, ...]:
+        """The places in Studio that the team's settings leave open."""
+        return places.offered(places.closed(self.hidden_apps, self.web_portal))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A team that the person may open, and how far their profile is; `changed_at` is that of the state."""
+
+    name: str
+    contact: str
+    state: str | None
+    due_at: datetime | None
+    changed_at: datetime | None
+
+
+def standing(user: User, slug: str) -> Standing | None:
+    """Return how far this person's profile in a team is; None when the team is not theirs, whether it exists or not."""
+    rows = _STANDING.rows(user=user.pk, slug=slug)
+    return Standing(*rows[0]) if rows else None
 
 
 @dataclass(frozen=True)
@@ -74,23 +100,28 @@ def for_user(user: User, with_costs: bool = False) -> tuple[list[TeamTile], list
 
 
 _USER = -1
+_SLUG = "the slug"
 _MONTH = "the month"
 _BEGINS = "the beginning of the month"
-# In the order of the fields of TeamTile.
+# In the order of the fields of TeamTile, and of Standing.
 _COLUMNS = (
-    *("slug", "name", "description", "domain__account__name", "domain__region"),
-    *("own__state", "own__due_at", "budget_spent"),
+    *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
+    *(F(places.HIDDEN_APPS), F(places.WEB_PORTAL), "budget_spent"),
 )
 # How many columns tell of costs, at the end.
 _COSTS = 4
+_STANDING_COLUMNS = ("name", "contact", "own__state", "own__due_at", "own__changed_at")
+
+
+def _teams() -> QuerySet[Team]:
+    live = Membership.objects.filter(access.live(), user_id=_USER, team=OuterRef("pk"))
+    own = FilteredRelation("profiles", condition=Q(profiles__user_id=_USER))
+    return Team.objects.filter(Exists(live)).alias(own=own)
 
 
 def _query() -> QuerySet[Team, tuple[object, ...]]:
-    live = Membership.objects.filter(access.live(), user_id=_USER, team=OuterRef("pk"))
-    own = FilteredRelation("profiles", condition=Q(profiles__user_id=_USER))
     budget_spent = Exists(budgets.refusing(budgets.marked_month(_MONTH), team=OuterRef("pk"), user=_USER))
-    teams = Team.objects.filter(Exists(live)).alias(own=own).annotate(budget_spent=budget_spent)
-    return teams.order_by("name", "pk").values_list(*_COLUMNS)
+    return _teams().annotate(budget_spent=budget_spent).order_by("name", "pk").values_list(*_COLUMNS)
 
 
 def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
@@ -102,5 +133,10 @@ def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
     return _query().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
 
 
+def _standing() -> QuerySet[Team, tuple[object, ...]]:
+    return _teams().filter(slug=_SLUG).values_list(*_STANDING_COLUMNS)
+
+
 _TILES = Prepared(_query, user=_USER, month=_MONTH)
 _WITH_COSTS = Prepared(_query_with_costs, user=_USER, month=_MONTH, begins=_BEGINS)
+_STANDING = Prepared(_standing, user=_USER, slug=_SLUG)

@@ -8,7 +8,7 @@ and raises Paced where its turn is too far away. `announce`, where a verb takes 
 and right before it is made; what it raises stops the call. Launches have operations of their own and ask nobody.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -100,10 +100,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Presigned:
-    """A URL that opens Studio as somebody: a secret, and therefore not part of the text form."""
+    """A URL that opens Studio as somebody, in `space` if there is one: a secret, and so not part of the text form."""
 
     url: str = field(repr=False)
     request_id: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,19 +178,24 @@ class Studio:
         return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
     def list_tags(self, arn: str) -> dict[str, str]:
-        """Return all tags of a resource."""
+        """Return all tags of a resource. Raises Transient when the list does not end."""
         tags: dict[str, str] = {}
         page: dict[str, Any] = {}
-        while True:
+        for _ in range(MAX_PAGES):
             answer = self._call("list_tags", ResourceArn=arn, MaxResults=100, **page)
             tags |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
             if not answer.get("NextToken"):
                 return tags
             page = {"NextToken": answer["NextToken"]}
+        raise errors.Transient("AWS did not come to the end of a list of tags.", code="EndlessList")
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Answer:
         """Set tags; values of keys that exist are overwritten."""
         return _answer(self._call("add_tags", ResourceArn=arn, Tags=[{"Key": key, "Value": tags[key]} for key in tags]))
+
+    def delete_tags(self, arn: str, keys: Iterable[str]) -> Answer:
+        """Take tags away by their keys."""
+        return _answer(self._call("delete_tags", ResourceArn=arn, TagKeys=list(keys)))
 
     def list_apps(self, domain_id: str, *, profile: str = "", space: str = "") -> Iterator[App]:
         """Yield the apps of a profile or of a space, page by page, those deleted within a day included.
@@ -246,13 +252,27 @@ class Studio:
         """Start deleting a space and its files. Raises NotFound when it is gone, AlreadyExists while apps hold it."""
         return _answer(self._call("delete_space", announce=announce, DomainId=domain_id, SpaceName=name))
 
-    def presigned_url(self, domain_id: str, name: str, *, session_duration: int, url_lifetime: int) -> Presigned:
-        """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`."""
+    def presigned_url(
+        self,
+        domain_id: str,
+        name: str,
+        *,
+        session_duration: int,
+        url_lifetime: int,
+        landing_uri: str = "",
+        space: str = "",
+    ) -> Presigned:
+        """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`.
+
+        It opens at `landing_uri` and in `space`, where they are given.
+        """
         request: dict[str, Any] = {
             "DomainId": domain_id,
             "UserProfileName": name,
             "SessionExpirationDurationInSeconds": session_duration,
             "ExpiresInSeconds": url_lifetime,
+            **({"LandingUri": landing_uri} if landing_uri else {}),
+            **({"SpaceName": space} if space else {}),
         }
         try:
             answer = self._call("create_presigned_domain_url", **request)
@@ -260,7 +280,7 @@ class Studio:
             answer = self._call("create_presigned_domain_url", **request)
         if not answer.get("AuthorizedUrl"):
             raise errors.Transient("AWS answered without a URL.", request_id=_request_id(answer))
-        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer))
+        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer), space=space)
 
     def _call(self, operation: str, *, announce: Announce | None = None, **request: Any) -> dict[str, Any]:
         keeps_pace = self.purpose == "work"

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("provisioning", "0007_apps"),
+        ("provisioning", "0008_form"),
         ("teams", "0011_life_of_profiles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

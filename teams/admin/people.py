@@ -9,8 +9,9 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from teams import access, audit, snapshots, users
-from teams.admin.base import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.generic import ModelForm
+from teams.admin.suspending import PERSON, SuspendingAdmin
 from teams.models import AuditEvent, Group, GroupMembership, Membership, User
 from teams.signals import send_access_changed
 
@@ -86,10 +87,11 @@ class UserForm(ModelForm):
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin):
+class UserAdmin(SuspendingAdmin):
     """People: made by sign-on, never here."""
 
     form = UserForm
+    kind = PERSON
     inlines: ClassVar[tuple[type[ReadOnlyInline], ...]] = (MembershipInline, GroupMembershipInline)
     list_display = ("username", "name", "email", "role", "is_active")
     list_filter = ("role", "is_active")
@@ -102,7 +104,7 @@ class UserAdmin(AuditedAdmin):
         ("Budget", {"fields": ("monthly_budget",)}),
     )
     readonly_fields = ("username", "name", "email", "realm", "subject", "created_at")
-    actions = ("sign_out_everywhere",)
+    actions = ("sign_out_everywhere", "suspend", "resume")
     change_form_template = "admin/teams/user/change_form.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
