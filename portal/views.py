@@ -110,7 +110,8 @@ def landing(request: HttpRequest) -> HttpResponse:
     if whole:
         # A poll takes the tiles only.
         context["overview"] = owners.overview(user)
-    found, context["costs"] = tiles_of.for_user(user, whole)
+    found = tiles_of.for_user(user, whole)
+    context["costs"] = tiles_of.costs(found)
     tiles = [_tile(each) for each in found]
     if not tiles:
         return render(request, "portal/no_team.html", context)

@@ -46,6 +46,11 @@ class TeamTile:
     hidden_apps: str | None = None
     web_portal: str | None = None
     budget_spent: bool = False
+    # What the person's apps cost this month in all teams and in this one, and the person's budget for either.
+    spent: Decimal | None = None
+    budget: Decimal | None = None
+    spent_here: Decimal | None = None
+    budget_here: Decimal | None = None
 
     @property
     def landings(self) -> tuple[places.Landing, ...]:
@@ -79,24 +84,26 @@ class Share:
     budget: Decimal | None
 
 
-def for_user(user: User, with_costs: bool = False) -> tuple[list[TeamTile], list[Share]]:
-    """Return what this person may open, ordered by the team's name, and what their apps cost in the present month.
-
-    Costs are told in all and for each team with a budget for its people; not where nothing was spent and nothing is
-    limited, and not where they were not asked for.
-    """
+def for_user(user: User, with_costs: bool = False) -> list[TeamTile]:
+    """Return what this person may open, ordered by the team's name; what it costs only where that is asked for."""
     month = months.of(timezone.now())
     if not with_costs:
-        return [TeamTile(*row) for row in _TILES.rows(user=user.pk, month=month)], []
-    rows = _WITH_COSTS.rows(user=user.pk, month=month, begins=months.begins(month))
-    tiles = [TeamTile(*row[:-_COSTS]) for row in rows]
-    shares: list[Share] = []
-    for tile, (spent, budget, here, limit) in zip(tiles, (row[-_COSTS:] for row in rows), strict=True):
-        if not shares:
-            shares.append(Share("", spent or Decimal(0), budget))
-        if limit is not None:
-            shares.append(Share(tile.name, here or Decimal(0), limit))
-    return tiles, shares if any(each.spent or each.budget is not None for each in shares) else []
+        return [TeamTile(*row) for row in _TILES.rows(user=user.pk, month=month)]
+    return [TeamTile(*row) for row in _WITH_COSTS.rows(user=user.pk, month=month, begins=months.begins(month))]
+
+
+def costs(tiles: list[TeamTile]) -> list[Share]:
+    """Return what a person's apps cost in the present month: in all, and in each team that limits it.
+
+    Nothing where nothing was spent and nothing is limited.
+    """
+    shares = [Share("", tile.spent or Decimal(0), tile.budget) for tile in tiles[:1]]
+    shares += [
+        Share(tile.name, tile.spent_here or Decimal(0), tile.budget_here)
+        for tile in tiles
+        if tile.budget_here is not None
+    ]
+    return shares if any(each.spent or each.budget is not None for each in shares) else []
 
 
 _USER = -1
@@ -108,8 +115,6 @@ _COLUMNS = (
     *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
     *(F(places.HIDDEN_APPS), F(places.WEB_PORTAL), "budget_spent"),
 )
-# How many columns tell of costs, at the end.
-_COSTS = 4
 _STANDING_COLUMNS = ("name", "contact", "own__state", "own__due_at", "own__changed_at")
 
 
@@ -119,9 +124,13 @@ def _teams() -> QuerySet[Team]:
     return Team.objects.filter(Exists(live)).alias(own=own)
 
 
-def _query() -> QuerySet[Team, tuple[object, ...]]:
+def _tiles() -> QuerySet[Team]:
     budget_spent = Exists(budgets.refusing(budgets.marked_month(_MONTH), team=OuterRef("pk"), user=_USER))
-    return _teams().annotate(budget_spent=budget_spent).order_by("name", "pk").values_list(*_COLUMNS)
+    return _teams().annotate(budget_spent=budget_spent).order_by("name", "pk")
+
+
+def _query() -> QuerySet[Team, tuple[object, ...]]:
+    return _tiles().values_list(*_COLUMNS)
 
 
 def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
@@ -130,7 +139,7 @@ def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
     sums = hours.annotate(total=Sum("cost")).values("total")
     budget = User.objects.filter(pk=_USER).values("monthly_budget")
     here = Case(When(person_budget__isnull=False, then=Subquery(sums.filter(team=OuterRef("pk")))))
-    return _query().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
+    return _tiles().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
 
 
 def _standing() -> QuerySet[Team, tuple[object, ...]]:
