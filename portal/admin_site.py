@@ -31,7 +31,14 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             *("provisioning.deadletter", "teams.scimclient", "teams.scimuser", "teams.scimgroup", "teams.group"),
         ),
     ),
-    ("Provisioning", "provisioning", ("provisioning.profile", "provisioning.quotaalarm")),
+    (
+        "Provisioning",
+        "provisioning",
+        (
+            *("provisioning.profile", "provisioning.runningapp", "provisioning.studiospace", "provisioning.domainscan"),
+            *("provisioning.reconciliation", "provisioning.reconcileitem", "provisioning.quotaalarm"),
+        ),
+    ),
     ("Costs", "costs", ("provisioning.price", "provisioning.budgetmonth")),
     ("Log", "log", ("teams.auditevent",)),
 )
@@ -169,8 +176,8 @@ class PortalAdminSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Return the addresses of the pages that belong to no model, and Django's."""
-        pages = (admin_views, admin_aws, admin_form, admin_costs)
-        return [*(address for page in pages for address in page.urls(self)), *super().get_urls()]
+        own = (admin_views, admin_aws, admin_form, admin_costs)
+        return [*(url for pages in own for url in pages.urls(self)), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""

@@ -14,6 +14,8 @@ from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
 from provisioning.quotas import PROFILE_QUOTA
+from provisioning.reconcile import standing as comparisons
+from provisioning.running import scans
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -53,11 +55,19 @@ class Notice:
 
 
 def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
-    """Return the warnings about identity providers, directories, quotas and prices, the worst of each first.
+    """Return the warnings of all kinds, the worst of each first.
 
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """
-    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_price_notices()]
+    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_scan_notices(), *_price_notices()]
+
+
+def _scan_notices() -> list[Notice]:
+    page = reverse("admin:provisioning_domainscan_changelist")
+    return [
+        Notice(f"The {scan} have not been read completely for long. {scan.error}".rstrip(), page, alarming=True)
+        for scan in scans.late()
+    ]
 
 
 def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
@@ -95,7 +105,7 @@ def _directory_notices() -> list[Notice]:
             else reverse(f"admin:provisioning_{each.page}_changelist"),
             each.alarming,
         )
-        for each in directories.warnings()
+        for each in (*directories.warnings(), *comparisons.warnings())
     ]
 
 

@@ -154,6 +154,10 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "CELERY_WORKER_CONCURRENCY": (1, 256),
         "IDENTITYSTORE_CALLS_PER_SECOND": (0.1, 1000),
         "SAGEMAKER_CALLS_PER_SECOND": (0.1, 1000),
+        # 0 is off.
+        "RECONCILE_HOURS": (0, 30 * 24),
+        "APPS_SCAN_MINUTES": (0, 24 * 60),
+        "APPS_ACTIVITY_MINUTES": (0, 7 * 24 * 60),
         "ACCESS_MAX_DAYS": (1, 3650),
         "ACCESS_REMINDER_DAYS": (1, 90),
         # A month that is not over yet is never thrown away, nor the one before.

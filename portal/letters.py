@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,14 +14,16 @@ from django.core.validators import validate_email
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import dateformat, timezone
 
 from provisioning.costs import money, months
-from provisioning.models import BudgetMonth, UsageHour
+from provisioning.models import BudgetMonth, RunningApp, UsageHour
+from provisioning.running import claims, cleanup, own
 from teams import owners
 from teams.models import AccessRequest, Farewell, Grant, Team, User
 from teams.wording import one_line
 
-Row: TypeAlias = Any  # AccessRequest, Grant, Farewell or BudgetMonth
+Row: TypeAlias = Any  # AccessRequest, Grant, Farewell, BudgetMonth or RunningApp
 
 # News that could not be told for so long is none any more.
 STALE = timedelta(days=3)
@@ -78,6 +81,13 @@ def _budgets(now: datetime) -> QuerySet[BudgetMonth]:
     somebody = Q(user=None) | Q(user__is_active=True)
     rows = BudgetMonth.objects.filter(somebody, month=months.of(now), mail_after__lte=now, lifted_at=None)
     return rows.select_related("user", "team").order_by("mail_after", "pk")
+
+
+def _stopping(now: datetime) -> QuerySet[RunningApp]:
+    by_rule = {"stop_reason__in": claims.RULES, "stop_at__gt": now, "ended_at": None}
+    return _waiting(RunningApp, now, warned_at=None, team__isnull=False, **by_rule).select_related(
+        "user", "team__cleanup_rule", "domain"
+    )
 
 
 def _waiting(model: type[Any], now: datetime, **conditions: Any) -> QuerySet[Any]:
@@ -147,6 +157,18 @@ def _spenders(row: BudgetMonth) -> list[User]:
     return list(User.objects.filter(Exists(spent), is_active=True).order_by("username")[:MAX_RECIPIENTS])
 
 
+def _write_stopping(app: RunningApp) -> EmailMessage | None:
+    rule = cleanup.rule_of(app)
+    zone = rule.timezone if rule else "UTC"
+    stop_at = (app.stop_at or timezone.now()).astimezone(ZoneInfo(zone))
+    what = own.words(app)
+    # Written out here: templates show every time in the portal's own zone.
+    when = f"{dateformat.format(stop_at, 'H:i')} on {dateformat.format(stop_at, 'j F Y')} ({zone})"
+    more = {"what": one_line(what), "rule": rule, "when": when}
+    subject = f"Your {what} in {app.team} will be stopped"
+    return _letter("stopping", app, subject, to=[app.user] if app.user else [], moment=app.stop_at, more=more)
+
+
 def _letter(
     name: str,
     row: Row,
@@ -207,4 +229,5 @@ KINDS = (
     Kind("ending", "reminded_at", _ending, _write_ending),
     Kind("budget_warned", "warning_told_at", _budget_warned, _write_budget_warned),
     Kind("budget_spent", "end_told_at", _budget_spent, _write_budget_spent),
+    Kind("stopping", "warned_at", _stopping, _write_stopping),
 )

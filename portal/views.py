@@ -30,6 +30,7 @@ from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
 from provisioning.places import LANDINGS
+from provisioning.running import own
 from provisioning.tiles import TeamTile
 from teams import access, audit, owners, users
 from teams.models import AuditEvent, Team, User
@@ -110,13 +111,15 @@ def landing(request: HttpRequest) -> HttpResponse:
     if whole:
         # A poll takes the tiles only.
         context["overview"] = owners.overview(user)
+        context["apps"] = own.of(user)
     found = tiles_of.for_user(user, whole)
     context["costs"] = tiles_of.costs(found)
     tiles = [_tile(each) for each in found]
     if not tiles:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
-    return render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
+    context |= {"tiles": tiles, "preparing": preparing, "slugs": {tile.team.slug for tile in tiles}}
+    return render(request, "portal/landing.html", context)
 
 
 def _tile(team: TeamTile) -> Tile:

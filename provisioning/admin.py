@@ -3,10 +3,11 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -16,6 +17,9 @@ from provisioning.costs.admin import PriceAdmin as PriceAdmin
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
 from provisioning.quota_admin import QuotaAlarmAdmin as QuotaAlarmAdmin
+from provisioning.reconcile_admin import ReconciliationAdmin as ReconciliationAdmin
+from provisioning.running_admin import RunningAppAdmin as RunningAppAdmin
+from teams import sheets
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.people import UserAdmin as PlainUserAdmin
 from teams.models import User
@@ -177,6 +181,28 @@ class ProfileAdmin(ReadOnlyAdmin):
             messages.SUCCESS if taken else messages.WARNING,
         )
         return None
+
+    def get_urls(self) -> list[Any]:
+        """Return Django's addresses, and that of the table of what a deletion takes away."""
+        view = self.admin_site.admin_view(self.going_view)
+        return [path("<int:profile_id>/going.csv", view, name="provisioning_profile_going"), *super().get_urls()]
+
+    def going_view(self, request: HttpRequest, profile_id: int) -> HttpResponse:
+        """What AWS has of a profile at this moment, as CSV, for admins and auditors."""
+        profile = self.get_object(request, str(profile_id))
+        if not self.has_view_permission(request, profile):
+            raise PermissionDenied
+        if profile is None:
+            raise Http404
+        table = "".join(sheets.table(inventory.HEADINGS, inventory.lines(profile, inventory.take(profile))))
+        return HttpResponse(
+            table,
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="{profile.name}.csv"',
+                "Cache-Control": "no-store",
+            },
+        )
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

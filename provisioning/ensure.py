@@ -66,7 +66,8 @@ def settle(profile_id: int, request_id: str) -> Next:
 def _claimed(profile_id: int, token: uuid.UUID | None, listed: str = "") -> Next:
     if token is None:
         return Next()
-    profile = Profile.objects.select_related("user", "team__domain__account", "domain__account").get(pk=profile_id)
+    related = ("user", "team__domain__account", "team__cleanup_rule", "domain__account")
+    profile = Profile.objects.select_related(*related).get(pk=profile_id)
     try:
         return _begin(profile, token, listed)
     except ClaimLost:

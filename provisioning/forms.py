@@ -7,14 +7,15 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from provisioning import desired
 from provisioning.desired import DesiredProfile
 from provisioning.models import Profile
+from provisioning.running.idle import idle_settings
 from teams import tag_templates
 from teams.models import TagConstant, TeamTag
 
 
 def wanted(profile: Profile, execution_role_arn: str) -> DesiredProfile:
-    """Return what AWS should have for a profile whose `user` and `team` are loaded; one query, two with constants.
+    """Return what AWS should have for a profile whose `user`, `team` and `team__cleanup_rule` are loaded.
 
-    Raises TooManyTagsError and UnknownTagNameError.
+    One query, two with constants. Raises TooManyTagsError and UnknownTagNameError.
     """
     team_tags = dict(profile.team.tags.values_list("key", "value"))
     return desired.desired(
@@ -22,7 +23,7 @@ def wanted(profile: Profile, execution_role_arn: str) -> DesiredProfile:
         username=profile.user.username,
         team_slug=profile.team.slug,
         execution_role_arn=execution_role_arn,
-        user_settings=profile.team.user_settings,
+        user_settings=idle_settings(getattr(profile.team, "cleanup_rule", None), profile.team.user_settings),
         team_tags=team_tags,
         email=profile.user.email,
         constants=constants(team_tags.values()),

@@ -40,8 +40,8 @@ class Target:
     """What one person may open: the team, the profile as the portal knows it, and the role it must have now.
 
     `session` is that of the account's role in which the URL is minted; None: the portal's own. `landing_uri` and
-    `space_name` are where Studio opens, empty: as it likes. `budget_spent`
-    says that a budget keeps the person out until the month turns or an admin lifts it.
+    `space_name` are where Studio opens, empty: as it likes. `budget_spent` says that a budget keeps the person out
+    until the month turns or an admin lifts it.
     """
 
     user_id: int

@@ -6,7 +6,9 @@ from provisioning import crowd, ending, profiles, queue, watch
 from provisioning.costs import budgets, ledger, prices
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
+from provisioning.reconcile import runs
 from provisioning.rows import State
+from provisioning.running import claims, cleanup, scans, stopping
 from teams import audit
 
 # Rows that come back later than this are left to the sweep.
@@ -14,6 +16,7 @@ NEAR = 30.0
 # How many due rows one sweep hands out, and for how long the hint is good: the next sweep gives another.
 SWEEP_LIMIT = 1000
 HINT_SECONDS = 20.0
+RECONCILE_HINT_SECONDS = 50.0
 WORK_OFF = "provisioning.tasks.work_off_marks"
 # How long one task reads again what is dirty, before it makes room for others.
 WORK_SECONDS = 15.0
@@ -126,3 +129,62 @@ def count_usage() -> None:
 def purge_usage() -> None:
     """Delete hours of apps that are kept no longer."""
     ledger.purge()
+
+
+@shared_task(name="provisioning.tasks.sweep_apps")
+def sweep_apps() -> None:
+    """Hand out the scans that are due and the apps that are to be stopped."""
+    scans.prepare()
+    for app_id in stopping.due(SWEEP_LIMIT):
+        claims.hint(app_id, expires=HINT_SECONDS)
+    for scan_id in scans.due(SWEEP_LIMIT):
+        scans.hint(scan_id, expires=HINT_SECONDS)
+
+
+@shared_task(name=scans.SCAN)
+def scan_domain(scan_id: int) -> None:
+    """Make one step at the scan of a domain for apps, and ask for the next."""
+    with audit.context(actor="system: scan_domain"):
+        seconds = scans.step(scan_id)
+        if seconds is not None and seconds <= NEAR:
+            scans.hint(scan_id, countdown=seconds)
+
+
+@shared_task(name=claims.STOP)
+def stop_app(app_id: int, request_id: str = "") -> None:
+    """Make one step at an app that is to be stopped, and ask for the next."""
+    with audit.context(actor="system: stop_app", request_id=request_id):
+        seconds = stopping.step(app_id)
+        if seconds is not None and seconds <= NEAR:
+            claims.hint(app_id, countdown=seconds)
+
+
+@shared_task(name="provisioning.tasks.clean_up_apps")
+def clean_up_apps() -> None:
+    """Warn of and have stopped what the cleanup rules of teams speak against."""
+    with audit.context(actor="system: clean_up_apps"):
+        cleanup.sweep()
+
+
+@shared_task(name=runs.RECONCILE)
+def reconcile(run_id: int) -> None:
+    """Make one step at a comparison of a domain, and ask for the next."""
+    with audit.context(actor="system: reconcile"):
+        following = runs.step(run_id)
+        if following.seconds is not None and following.seconds <= NEAR:
+            runs.hint(run_id, countdown=following.seconds)
+
+
+@shared_task(name="provisioning.tasks.sweep_reconciliations")
+def sweep_reconciliations() -> None:
+    """Begin the comparisons that are due, and hand out steps that nobody works on."""
+    with audit.context(actor="system: sweep_reconciliations"):
+        runs.start_due()
+    for run_id in runs.due(SWEEP_LIMIT):
+        runs.hint(run_id, expires=RECONCILE_HINT_SECONDS)
+
+
+@shared_task(name="provisioning.tasks.purge_reconciliations")
+def purge_reconciliations() -> None:
+    """Delete old comparisons."""
+    runs.purge()

@@ -40,7 +40,7 @@ def validate_timezone(value: str) -> None:
     """Django validator for the name of a time zone."""
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise ValidationError("This is not the name of a time zone, like “Europe/Berlin”.") from None
 
 

@@ -1,7 +1,7 @@
 """Access reviews and other tables as CSV, which spreadsheets open without running what somebody typed."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -26,10 +26,15 @@ class _Echo:
 
 def as_csv(lines: Iterable[Line]) -> Iterator[str]:
     """Yield the headings and one row of CSV for each line, times with their offset from UTC."""
+    return table(HEADINGS, map(_cells, lines))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the headings and the rows of any table as CSV, every cell defused."""
     writer = csv.writer(_Echo())
-    yield str(writer.writerow(HEADINGS))
-    for line in lines:
-        yield str(writer.writerow([defused(cell) for cell in _cells(line)]))
+    yield str(writer.writerow(headings))
+    for row in rows:
+        yield str(writer.writerow([defused(cell) for cell in row]))
 
 
 def rows_as_csv(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:

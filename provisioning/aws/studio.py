@@ -50,6 +50,7 @@ class Listed:
     name: str
     status: str
     created: datetime | None
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,44 @@ class ProfilePage:
 
 @dataclass(frozen=True)
 class App:
-    """An app and what it belongs to: exactly one of `profile` and `space` is set. `status` is AWS's own word."""
+    """An app and what it belongs to: `space` wins where AWS names a `profile` too. `status` is AWS's own word.
+
+    `arn` and `active`, when a person last did something in it, are known to a description only, and not always then.
+    """
 
     app_type: str
     name: str
     status: str
     profile: str = ""
     space: str = ""
+    instance_type: str = ""
+    created: datetime | None = None
+    active: datetime | None = None
+    arn: str = ""
+
+
+@dataclass(frozen=True)
+class AppPage:
+    """One page of a domain's apps, which may be empty, and the token of the next one, empty at the end."""
+
+    apps: tuple[App, ...]
+    next_token: str
 
 
 @dataclass(frozen=True)
 class Space:
-    """A space: `owner` is the name of the profile that owns it, empty where none does; `sharing` Private or Shared."""
+    """A space: `owner` is the name of the profile that owns it, empty where none does; `sharing` Private or Shared.
+
+    `volume_gb` is the size of its own volume, None where AWS does not tell it.
+    """
 
     name: str
     status: str
     owner: str = ""
     sharing: str = ""
+    app_type: str = ""
+    volume_gb: int | None = None
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +199,17 @@ class Studio:
         rows = tuple(map(_listed, answer.get("UserProfiles", [])))
         return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
+    def profiles_page(self, domain_id: str, token: str = "") -> ProfilePage:
+        """Return one page of a domain's profiles, which may be empty, those first that were made first.
+
+        Raises Invalid for a token of old.
+        """
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        order: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Ascending"}
+        answer = self._call("list_user_profiles", DomainIdEquals=domain_id, MaxResults=PAGE, **order, **more)
+        rows = tuple(map(_listed, answer.get("UserProfiles", [])))
+        return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
+
     def list_tags(self, arn: str) -> dict[str, str]:
         """Return all tags of a resource. Raises Transient when the list does not end."""
         tags: dict[str, str] = {}
@@ -213,6 +246,13 @@ class Studio:
             token = {"NextToken": answer["NextToken"]}
         raise errors.Transient("AWS did not come to the end of a list of apps.", code="EndlessList")
 
+    def apps_page(self, domain_id: str, token: str = "") -> AppPage:
+        """Return one page of all apps of a domain, those deleted within a day included. Raises Invalid for a token of
+        old."""
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        answer = self._call("list_apps", DomainIdEquals=domain_id, MaxResults=PAGE, **more)
+        return AppPage(tuple(map(_app, answer.get("Apps", []))), answer.get("NextToken") or "")
+
     def list_spaces(self, domain_id: str) -> Iterator[Space]:
         """Yield all spaces of a domain, page by page. Raises Transient when the list does not end."""
         token = ""
@@ -246,6 +286,8 @@ class Studio:
             status=answer.get("Status", ""),
             owner=(answer.get("OwnershipSettings") or {}).get("OwnerUserProfileName", ""),
             sharing=(answer.get("SpaceSharingSettings") or {}).get("SharingType", ""),
+            **_of_settings(answer.get("SpaceSettings")),
+            created=answer.get("CreationTime"),
         )
 
     def delete_space(self, domain_id: str, name: str, *, announce: Announce | None = None) -> Answer:
@@ -307,7 +349,8 @@ class Studio:
 
 
 def _listed(row: Mapping[str, Any]) -> Listed:
-    return Listed(row.get("UserProfileName", ""), row.get("Status", ""), row.get("CreationTime"))
+    name, status = row.get("UserProfileName", ""), row.get("Status", "")
+    return Listed(name, status, row.get("CreationTime"), row.get("LastModifiedTime"))
 
 
 def _app(row: Mapping[str, Any]) -> App:
@@ -317,6 +360,10 @@ def _app(row: Mapping[str, Any]) -> App:
         status=row.get("Status", ""),
         profile=row.get("UserProfileName") or "",
         space=row.get("SpaceName") or "",
+        instance_type=(row.get("ResourceSpec") or {}).get("InstanceType", ""),
+        created=row.get("CreationTime"),
+        active=row.get("LastUserActivityTimestamp"),
+        arn=row.get("AppArn") or "",
     )
 
 
@@ -331,7 +378,18 @@ def _space(row: Mapping[str, Any]) -> Space:
         status=row.get("Status", ""),
         owner=(row.get("OwnershipSettingsSummary") or {}).get("OwnerUserProfileName", ""),
         sharing=(row.get("SpaceSharingSettingsSummary") or {}).get("SharingType", ""),
+        **_of_settings(row.get("SpaceSettingsSummary")),
+        created=row.get("CreationTime"),
     )
+
+
+def _of_settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the settings of a space, or their summary, say of its type and its volume."""
+    storage = (settings or {}).get("SpaceStorageSettings") or {}
+    return {
+        "app_type": (settings or {}).get("AppType", ""),
+        "volume_gb": (storage.get("EbsStorageSettings") or {}).get("EbsVolumeSizeInGb"),
+    }
 
 
 def _answer(answer: Mapping[str, Any]) -> Answer:

@@ -17,13 +17,16 @@ from django.db.models import DateField, Exists, F, OuterRef, Q, QuerySet, Sum, V
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from provisioning.costs import months, stopping
+from provisioning import running
+from provisioning.costs import months
 from provisioning.models import BudgetMonth, RunningApp, UsageHour
 from teams import audit
 from teams.models import AuditEvent, Team, User
 from teams.signals import send_mail_due
 
 ACTOR = "system: count_usage"
+# What the log says of apps that are stopped for a budget.
+STOPPED_BY = "system: budget"
 WARN_AT = Decimal("0.8")
 
 Key = tuple[int | None, int | None]
@@ -171,4 +174,5 @@ def stop_apps(now: datetime) -> int:
     """Have the running apps stopped that a spent budget is about, also those that began since; return how many."""
     spent_now = refusing(months.of(now), team=OuterRef("team_id"), user=OuterRef("user_id"))
     apps = RunningApp.objects.filter(Q(stop_at__isnull=True) | Q(stop_at__gt=now), ended_at__isnull=True)
-    return sum(stopping.stop(app, now) for app in apps.filter(Exists(spent_now)).select_related("user", "team"))
+    reason = RunningApp.Reason.BUDGET
+    return sum(running.stop(app, by=STOPPED_BY, reason=reason) for app in apps.filter(Exists(spent_now)))

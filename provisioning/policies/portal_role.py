@@ -101,7 +101,11 @@ def permissions(account: AccountFacts, options: Options) -> list[Statement]:
             _OURS,
         ),
         *_mint(domains, options),
-        allow("StopApps", ["sagemaker:DescribeApp", "sagemaker:DeleteApp"], _all(domains, "app", "/*")),
+        allow(
+            "StopApps",
+            ["sagemaker:DescribeApp", "sagemaker:DeleteApp", "sagemaker:ListTags"],
+            _all(domains, "app", "/*"),
+        ),
         allow("DescribeSpaces", ["sagemaker:DescribeSpace"], _all(domains, "space", "/*")),
         *(_delete_spaces(domain) for domain in domains),
         *_pass_roles(account),

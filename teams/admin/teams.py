@@ -10,6 +10,7 @@ from teams import access, form_versions, memberships, snapshots
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
 from teams.admin.giving import OwnerInline
+from teams.admin.rules import CleanupInline
 from teams.admin.suspending import TEAM, SuspendingAdmin
 from teams.models import Membership, Team, TeamTag
 from teams.signals import send_access_changed
@@ -31,7 +32,7 @@ class TeamAdmin(SuspendingAdmin):
     form = TeamForm
     kind = TEAM
     actions = ("suspend", "resume")
-    inlines = (TagInline, OwnerInline)
+    inlines = (TagInline, OwnerInline, CleanupInline)
     list_display = ("name", "slug", "domain", "people", "is_active")
     list_filter = ("is_active", "domain")
     list_select_related = ("domain__account",)

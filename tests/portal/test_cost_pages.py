@@ -86,7 +86,8 @@ class TestLanding:
         browsers["bob"].get("/")
         with django_assert_num_queries(2):
             assert "have cost" not in text(browsers["bob"].get("/", headers=POLL))
-        with django_assert_num_queries(3):
+        # What they own, and which of their apps run.
+        with django_assert_num_queries(2 + 2):
             assert "have cost" in text(browsers["bob"].get("/"))
 
     def test_the_tile_says_that_a_budget_is_spent(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("provisioning", "0008_form"),
-        ("teams", "0011_life_of_profiles"),
+        ("teams", "0012_form"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
