@@ -112,8 +112,7 @@ def landing(request: HttpRequest) -> HttpResponse:
         # A poll takes the tiles only.
         context["overview"] = owners.overview(user)
         context["apps"] = own.of(user)
-    found = tiles_of.for_user(user, whole)
-    context["costs"] = tiles_of.costs(found)
+    found, context["costs"] = tiles_of.for_user(user, whole)
     tiles = [_tile(each) for each in found]
     if not tiles:
         return render(request, "portal/no_team.html", context)

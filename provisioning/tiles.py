@@ -43,14 +43,9 @@ class TeamTile:
     region: str
     state: str | None
     due_at: datetime | None
+    budget_spent: bool = False
     hidden_apps: str | None = None
     web_portal: str | None = None
-    budget_spent: bool = False
-    # What the person's apps cost this month in all teams and in this one, and the person's budget for either.
-    spent: Decimal | None = None
-    budget: Decimal | None = None
-    spent_here: Decimal | None = None
-    budget_here: Decimal | None = None
 
     @property
     def landings(self) -> tuple[places.Landing, ...]:
@@ -69,12 +64,6 @@ class Standing:
     changed_at: datetime | None
 
 
-def standing(user: User, slug: str) -> Standing | None:
-    """Return how far this person's profile in a team is; None when the team is not theirs, whether it exists or not."""
-    rows = _STANDING.rows(user=user.pk, slug=slug)
-    return Standing(*rows[0]) if rows else None
-
-
 @dataclass(frozen=True)
 class Share:
     """What was spent of a budget, where there is one; `name` is the team's, empty for a person's apps in all teams."""
@@ -84,26 +73,30 @@ class Share:
     budget: Decimal | None
 
 
-def for_user(user: User, with_costs: bool = False) -> list[TeamTile]:
-    """Return what this person may open, ordered by the team's name; what it costs only where that is asked for."""
+def standing(user: User, slug: str) -> Standing | None:
+    """Return how far this person's profile in a team is; None when the team is not theirs, whether it exists or not."""
+    rows = _STANDING.rows(user=user.pk, slug=slug)
+    return Standing(*rows[0]) if rows else None
+
+
+def for_user(user: User, with_costs: bool = False) -> tuple[list[TeamTile], list[Share]]:
+    """Return what this person may open, ordered by the team's name, and what their apps cost in the present month.
+
+    Costs are told in all and for each team with a budget for its people; not where nothing was spent and nothing is
+    limited, and not where they were not asked for.
+    """
     month = months.of(timezone.now())
     if not with_costs:
-        return [TeamTile(*row) for row in _TILES.rows(user=user.pk, month=month)]
-    return [TeamTile(*row) for row in _WITH_COSTS.rows(user=user.pk, month=month, begins=months.begins(month))]
-
-
-def costs(tiles: list[TeamTile]) -> list[Share]:
-    """Return what a person's apps cost in the present month: in all, and in each team that limits it.
-
-    Nothing where nothing was spent and nothing is limited.
-    """
-    shares = [Share("", tile.spent or Decimal(0), tile.budget) for tile in tiles[:1]]
-    shares += [
-        Share(tile.name, tile.spent_here or Decimal(0), tile.budget_here)
-        for tile in tiles
-        if tile.budget_here is not None
-    ]
-    return shares if any(each.spent or each.budget is not None for each in shares) else []
+        return [TeamTile(*row) for row in _TILES.rows(user=user.pk, month=month)], []
+    rows = _WITH_COSTS.rows(user=user.pk, month=month, begins=months.begins(month))
+    tiles = [TeamTile(*row[:-_COSTS]) for row in rows]
+    shares: list[Share] = []
+    for tile, (spent, budget, here, limit) in zip(tiles, (row[-_COSTS:] for row in rows), strict=True):
+        if not shares:
+            shares.append(Share("", spent or Decimal(0), budget))
+        if limit is not None:
+            shares.append(Share(tile.name, here or Decimal(0), limit))
+    return tiles, shares if any(each.spent or each.budget is not None for each in shares) else []
 
 
 _USER = -1
@@ -113,9 +106,11 @@ _BEGINS = "the beginning of the month"
 # In the order of the fields of TeamTile, and of Standing.
 _COLUMNS = (
     *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
-    *(F(places.HIDDEN_APPS), F(places.WEB_PORTAL), "budget_spent"),
+    *("budget_spent", F(places.HIDDEN_APPS), F(places.WEB_PORTAL)),
 )
 _STANDING_COLUMNS = ("name", "contact", "own__state", "own__due_at", "own__changed_at")
+# How many columns tell of costs, at the end.
+_COSTS = 4
 
 
 def _teams() -> QuerySet[Team]:
@@ -133,6 +128,10 @@ def _query() -> QuerySet[Team, tuple[object, ...]]:
     return _tiles().values_list(*_COLUMNS)
 
 
+def _standing() -> QuerySet[Team, tuple[object, ...]]:
+    return _teams().filter(slug=_SLUG).values_list(*_STANDING_COLUMNS)
+
+
 def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
     begins = Cast(Value(_BEGINS), DateTimeField())
     hours = UsageHour.objects.filter(user_id=_USER, hour__gte=begins).order_by().values("user")
@@ -140,10 +139,6 @@ def _query_with_costs() -> QuerySet[Team, tuple[object, ...]]:
     budget = User.objects.filter(pk=_USER).values("monthly_budget")
     here = Case(When(person_budget__isnull=False, then=Subquery(sums.filter(team=OuterRef("pk")))))
     return _tiles().values_list(*_COLUMNS, Subquery(sums), Subquery(budget), here, "person_budget")
-
-
-def _standing() -> QuerySet[Team, tuple[object, ...]]:
-    return _teams().filter(slug=_SLUG).values_list(*_STANDING_COLUMNS)
 
 
 _TILES = Prepared(_query, user=_USER, month=_MONTH)

@@ -25,8 +25,6 @@ from teams.models import AuditEvent, Team, User
 from teams.signals import send_mail_due
 
 ACTOR = "system: count_usage"
-# What the log says of apps that are stopped for a budget.
-STOPPED_BY = "system: budget"
 WARN_AT = Decimal("0.8")
 
 Key = tuple[int | None, int | None]
@@ -174,5 +172,7 @@ def stop_apps(now: datetime) -> int:
     """Have the running apps stopped that a spent budget is about, also those that began since; return how many."""
     spent_now = refusing(months.of(now), team=OuterRef("team_id"), user=OuterRef("user_id"))
     apps = RunningApp.objects.filter(Q(stop_at__isnull=True) | Q(stop_at__gt=now), ended_at__isnull=True)
-    reason = RunningApp.Reason.BUDGET
-    return sum(running.stop(app, by=STOPPED_BY, reason=reason) for app in apps.filter(Exists(spent_now)))
+    return sum(
+        running.stop(app, by="system: budget", reason=RunningApp.Reason.BUDGET)
+        for app in apps.filter(Exists(spent_now))
+    )

@@ -202,15 +202,17 @@ class TestApps:
         dora, other = make_user("dora"), make_team("team2")
         make_cost("10", user=bob, team=team)
         his = make_run(NOW, user=bob, team=team)
-        late = make_run(NOW, user=bob, team=team, stop_at=NOW + HOUR, stop_reason="idle", stop_by="rule")
+        later = timezone.now() + HOUR
+        late = make_run(NOW, user=bob, team=team, stop_at=later, stop_reason="idle", stop_by="rule")
         left = [make_run(NOW, user=dora, team=team), make_run(NOW, user=bob, team=other), make_run(NOW)]
         left += [make_run(NOW, ended=NOW, user=bob, team=team)]
         left += [make_run(NOW, user=bob, team=team, stop_at=NOW - HOUR, stop_reason="idle", stop_by="rule")]
         budgets.check(NOW)
         for app in (his, late):
             app.refresh_from_db()
-            assert (app.stop_reason, app.stop_at) == (RunningApp.Reason.BUDGET, NOW)
-            assert app.stop_by == "system: budget"
+            assert (app.stop_reason, app.stop_by) == (RunningApp.Reason.BUDGET, "system: budget")
+            assert app.stop_at is not None
+            assert app.stop_at < later
         assert not RunningApp.objects.filter(pk__in=[app.pk for app in left], stop_reason="budget").exists()
         new = make_run(NOW, user=bob, team=team)
         budgets.check(NOW)
