@@ -87,7 +87,7 @@ def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
 
 
 def _price_notices() -> list[Notice]:
-    missing = prices.missing()
+    missing = prices.noted_missing()
     if not missing:
         return []
     more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""

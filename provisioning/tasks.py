@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from provisioning import crowd, ending, profiles, queue, watch
-from provisioning.costs import budgets, ledger
+from provisioning.costs import budgets, ledger, prices
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
 from provisioning.reconcile import runs
@@ -118,10 +118,11 @@ def purge_directories() -> None:
 
 @shared_task(name="provisioning.tasks.count_usage")
 def count_usage() -> None:
-    """Count the hours of apps, and see to the budgets that they have spent."""
+    """Count the hours of apps, see to the budgets that they have spent, and note which types lack a price."""
     with audit.context(actor=budgets.ACTOR):
         ledger.count()
         budgets.check()
+    prices.note_missing()
 
 
 @shared_task(name="provisioning.tasks.purge_usage")

@@ -6,14 +6,17 @@ Region is the price everywhere else. What the file does not name stays as it is.
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from provisioning.aws import shapes
 from provisioning.costs import months
@@ -32,10 +35,15 @@ _INSTANCE = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
 # AWS writes ten places; zeros beyond the sixth say nothing.
 _PRICE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}0*)?")
+# Noted again each minute, and forgotten when no worker does.
+_MISSING = "costs:missing-prices"
+_MISSING_SECONDS = 900
 # One import at a time, so that what one has compared with is still there when it saves.
 _LOCK = 0x50524943
 
 Key = tuple[str, str]
+
+logger = logging.getLogger(__name__)
 
 
 class NotTextError(Exception):
@@ -204,6 +212,22 @@ def as_csv() -> Iterator[str]:
     """Yield the table as CSV that can be imported again."""
     prices = Price.objects.order_by("instance_type", "region").values_list(*COLUMNS)
     return sheets.rows_as_csv(COLUMNS, prices.iterator())
+
+
+def note_missing() -> None:
+    """Keep the answer of `missing` for the pages that tell of it: they are asked for far more often than it changes."""
+    try:
+        cache.set(_MISSING, missing(), timeout=_MISSING_SECONDS)
+    except RedisError as error:
+        logger.warning("Which instance types lack a price could not be noted: %s", type(error).__name__)
+
+
+def noted_missing() -> list[str]:
+    """Return what was last noted, without asking the database; nothing while the cache does not answer."""
+    try:
+        return list(cache.get(_MISSING) or ())
+    except RedisError:
+        return []
 
 
 def missing(now: datetime | None = None) -> list[str]:

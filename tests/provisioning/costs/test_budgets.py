@@ -195,6 +195,7 @@ class TestLaunch:
         assert BudgetMonth.objects.get().month == NOVEMBER
 
 
+@pytest.mark.usefixtures("_november")
 class TestApps:
     def test_apps_are_stopped_also_those_that_begin_later(self, team: Team, bob: User) -> None:
         Team.objects.filter(pk=team.pk).update(person_budget=10)
@@ -214,7 +215,7 @@ class TestApps:
             assert app.stop_at < later
         assert not RunningApp.objects.filter(pk__in=[app.pk for app in left], stop_reason="budget").exists()
         new = make_run(NOW, user=bob, team=team)
-        budgets.check(NOW + HOUR)
+        budgets.check(NOW)
         new.refresh_from_db()
         assert new.stop_reason == RunningApp.Reason.BUDGET
 
