@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import breakglass as emergency
-from portal import throttle
+from portal import single_sign_on, throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
 from provisioning import launch, profiles
@@ -107,7 +107,8 @@ def landing(request: HttpRequest) -> HttpResponse:
     if not tiles:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
-    return render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
+    page = render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
+    return single_sign_on.led_out(page, through_identity_center=any(tile.team.single_sign_on for tile in tiles))
 
 
 def _tile(team: TeamTile) -> Tile:
@@ -144,6 +145,8 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     if not target.ready:
         profiles.request(user_id=user.pk, team_id=target.team_id)
         return HttpResponseSeeOther(reverse("progress", args=[slug]))
+    if target.address:
+        return single_sign_on.enter(target)
     try:
         presigned = launch.open_studio(target)
     except launch.NotReady:
@@ -170,7 +173,8 @@ def team_link(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     found = access.find(user, slug)
     if found is None:
         return _not_theirs(user, slug)
-    return render(request, "portal/team_link.html", {"person": user, "team": found.team})
+    page = render(request, "portal/team_link.html", {"person": user, "team": found.team})
+    return single_sign_on.led_out(page, through_identity_center=single_sign_on.is_entered(found.team.domain))
 
 
 def _not_theirs(user: User, slug: str) -> HttpResponse:
@@ -233,23 +237,27 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         return _not_theirs(user, slug)
     profile = Profile.objects.filter(user=user, team=found.team).first()
     state = (_shown(profile.state) if profile else None) or Profile.State.WANTED
-    failed = state in TROUBLE
+    waits = single_sign_on.waits_for(found.team.domain) if state == Profile.State.READY else ""
+    wrong = bool(waits) and single_sign_on.is_wrong(found.team.domain)
+    failed = wrong or state in TROUBLE
     context = {
         "person": user,
         "team": found.team,
         "state": state,
-        "label": LABELS[state],
-        "detail": _explain(profile) if profile and failed else "",
+        "label": LABELS[Profile.State.FAILED if wrong else state],
+        "detail": waits or (_explain(profile) if profile and failed else ""),
+        "waits": waits,
         "failed": failed,
-        "ready": state == Profile.State.READY,
-        "poll": state not in TROUBLE and state != Profile.State.READY,
+        "ready": state == Profile.State.READY and not waits,
+        "poll": not failed and (bool(waits) or state != Profile.State.READY),
         "open_url": reverse("open", args=[slug]),
         "progress_url": reverse("progress", args=[slug]),
         "support_contact": found.team.contact or settings.SUPPORT_CONTACT,
         "reference": audit.current().request_id[:12],
     }
     template = "portal/_progress.html" if request.headers.get("HX-Request") else "portal/progress.html"
-    return render(request, template, context)
+    page = render(request, template, context)
+    return single_sign_on.led_out(page, through_identity_center=single_sign_on.is_entered(found.team.domain))
 
 
 @require_http_methods(["POST"])

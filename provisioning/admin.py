@@ -73,6 +73,7 @@ class ProfileAdmin(ReadOnlyAdmin):
         ("End of access", {"fields": ("ended_by", "ended_at", "retire_at")}),
         ("Last error", {"fields": ("error_code", "error", "aws_request_id", "attempts", "due_at", "deadline_at")}),
         ("In AWS", {"fields": ("arn", "execution_role_arn", "managed", "created_at", "changed_at")}),
+        ("IAM Identity Center", {"fields": ("sso_user", "assigned_to")}),
     )
 
     @admin.display(description="last error")

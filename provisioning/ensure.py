@@ -19,9 +19,9 @@ from dataclasses import replace
 
 from django.utils import timezone
 
-from provisioning import crowd, desired
+from provisioning import crowd, desired, sso
 from provisioning.aws.client import Account
-from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, QuotaExceeded
+from provisioning.aws.errors import AlreadyExists, AwsError, Denied, Invalid, NotFound, QuotaExceeded
 from provisioning.aws.studio import Answer, ProfileDescription, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
@@ -42,7 +42,6 @@ from provisioning.rows import (
     claim_watched,
 )
 from teams import access, role_names
-from teams.models import Domain
 
 
 def ensure(profile_id: int) -> Next:
@@ -78,9 +77,9 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
         # Who lost access gets nothing made; when access returns, the row is taken up again.
         return row.release(state=State.READY if profile.state == State.READY else State.WANTED, due_at=None)
     if profile.domain_id != profile.team.domain_id:
+        if following := sso.leave(row):
+            return following
         row.move(profile.team.domain)
-    if profile.domain.auth_mode == Domain.AuthMode.SSO:
-        return row.park("SsoDomain", "This domain uses IAM Identity Center; the portal cannot make profiles in it yet.")
     if faults := role_names.faults(role, account=profile.domain.account.account_id):
         return row.park(
             BAD_ROLE, f"Nobody can work as “{role}”. {faults[0]} Another role mapping or group name ends this."
@@ -97,6 +96,8 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
     except desired.TooManyTagsError as error:
         return row.park("TooManyTags", str(error))
     try:
+        if following := sso.before(row):
+            return following
         step = Step(row, wanted)
         return step.ready(step.as_asked(listed)) if listed and step.is_as_asked() else step.run()
     except AwsError as error:
@@ -166,17 +167,32 @@ class Step:
                 self.wanted.name,
                 user_settings=self.wanted.user_settings,
                 tags=self.wanted.tags,
+                sso_user=self.profile.sso_user,
                 announce=lambda: self.about_to_create(missing),
             )
-        except AlreadyExists:
+        except AlreadyExists as error:
             # Our own call with a lost answer, or somebody else was faster: its tags will tell.
-            return self.decide(self.studio.describe_profile(self.domain_id, self.wanted.name))
+            return self.already_there(error)
         except (Denied, QuotaExceeded) as error:
             return self.refused(error, known_missing=missing is not None)
-        except NotFound as error:
+        except (NotFound, Invalid) as error:
+            if self.profile.sso_user:
+                return sso.refused(self.row, error)
+            if isinstance(error, Invalid):
+                raise
             message = f"AWS has no domain {self.domain_id} in {self._studio.region}. {error.message}"
             return self.row.park("DomainNotFound", message, after=PARKED, request_id=error.request_id)
         return self.created(made)
+
+    def already_there(self, error: AlreadyExists) -> Next:
+        """Look at what AWS says is there. Raises NotFound while AWS's answers are not yet in step with each other."""
+        try:
+            found = self.studio.describe_profile(self.domain_id, self.wanted.name)
+        except NotFound:
+            if sso.is_taken(self.profile):
+                return sso.taken(self.row, error)
+            raise
+        return self.decide(found)
 
     def about_to_create(self, missing: NotFound | None) -> None:
         """Commit that the profile is going to be made, and that a ready one was lost."""
@@ -221,6 +237,8 @@ class Step:
 
     def decide(self, found: ProfileDescription) -> Next:
         """Do what the profile's status asks for, and only to a profile that is ours."""
+        if following := sso.somebody_elses(self.row, found):
+            return following
         if found.status in {"Pending", "Updating", "Deleting"}:
             return self.wait(found)
         fits = found.execution_role_arn == self.wanted.execution_role_arn
@@ -273,7 +291,9 @@ class Step:
         return self.profile.state == State.CREATING and bool(self.profile.asked_role_arn)
 
     def ready(self, found: ProfileDescription) -> Next:
-        """Note that the profile is in service with the role that it should have."""
+        """Note that the profile is in service with the role that it should have, and its person may enter."""
+        if following := sso.admit(self.row):
+            return following
         told = {
             "action": Action.PROFILE_READY,
             "aws_request_id": found.request_id,
@@ -366,6 +386,8 @@ class Step:
 
     def use_found(self, found: ProfileDescription) -> Next:
         """Take a profile that was there before us as it is."""
+        if following := sso.admit(self.row):
+            return following
         told = {
             "action": Action.PROFILE_FOUND,
             "aws_request_id": found.request_id,

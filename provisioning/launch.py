@@ -1,4 +1,4 @@
-"""A launch: authorise again, mint one URL, ask once more, record it.
+"""A launch: authorise again, mint one URL, ask once more, record it. In SSO mode: authorise again, record, go.
 
 A measured path: one query before the one call of AWS, the same query after it, one audit row.
 
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
 
-from provisioning import desired, queue
+from provisioning import desired, queue, sso_domains
 from provisioning.aws.client import Account, Session, warm
 from provisioning.aws.errors import AlreadyExists, Invalid, NotFound
 from provisioning.aws.studio import Presigned, Studio
@@ -55,20 +55,25 @@ class Target:
     profile_name: str
     ready: bool
     session: Session | None = None
+    # In SSO mode nothing is minted: people enter at the domain's own address, empty in IAM mode.
+    address: str = ""
 
 
 def find(user: User, slug: str) -> Target | None:
     """Return this person's way into a team, or None when it is not theirs, whether or not it exists.
 
-    `ready` is true only for a profile in the team's present domain with the role that the mappings give now.
+    `ready` is true only for a profile in the team's present domain with the role that the mappings give now, and in SSO
+    mode once the domain's address is known.
     """
     row = _fetch(user.pk, slug)
     if row is None:
         return None
+    address = sso_domains.door_of(row["auth_mode"], row["real_auth_mode"], row["address"])
     ready = (
         row["state"] == Profile.State.READY
         and row["profile_role"] == row["role"]
         and row["profile_domain"] == row["domain_pk"]
+        and bool(address or row["auth_mode"] != Domain.AuthMode.SSO)
     )
     return Target(
         user_id=user.pk,
@@ -85,6 +90,7 @@ def find(user: User, slug: str) -> Target | None:
         profile_name=row["profile_name"] or "",
         ready=ready,
         session=_session(user, slug, row),
+        address=address,
     )
 
 
@@ -162,6 +168,23 @@ def record(target: Target, presigned: Presigned) -> None:
     )
 
 
+def record_entry(target: Target) -> None:
+    """Write the audit row of a launch in SSO mode; call it before the redirect to the domain's address."""
+    audit.record(
+        AuditEvent.Action.LAUNCH,
+        target=target.profile_name,
+        team=target.slug,
+        data={
+            "how": "SSO domain",
+            "account": target.account_id,
+            "region": target.region,
+            "domain": target.domain_id,
+            "profile": target.profile_name,
+            "execution_role": target.execution_role_arn,
+        },
+    )
+
+
 def warm_clients() -> None:
     """Make the clients that launches will need, so that no person waits for them; call it when a process has started.
 
@@ -233,6 +256,9 @@ _COLUMNS = {
     "uses_source_identity": F("team__domain__account__uses_source_identity"),
     "names_sessions": F("team__domain__account__names_sessions"),
     "session_tags": F("team__domain__account__session_tags"),
+    "auth_mode": F("team__domain__auth_mode"),
+    "real_auth_mode": F("team__domain__real_auth_mode"),
+    "address": F("team__domain__url"),
     "profile_id": F("own__id"),
     "profile_name": F("own__name"),
     "state": F("own__state"),

@@ -122,7 +122,7 @@ class Row:
         }
         self.mark(
             told, domain=domain, state=State.WANTED, arn="", execution_role_arn="", asked_role_arn="", managed=True,
-            repairs=0, deadline_at=None,
+            repairs=0, deadline_at=None, sso_user="", assigned_to={},
         )  # fmt: skip
 
     def park(

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Exists, FilteredRelation, OuterRef, Q, QuerySet
 
 from teams import access
-from teams.models import Membership, Team, User
+from teams.models import Domain, Membership, Team, User
 from teams.prepared import Prepared
 
 
@@ -21,16 +21,22 @@ class TeamTile:
     region: str
     state: str | None
     due_at: datetime | None
+    single_sign_on: bool = False
 
 
 def for_user(user: User) -> list[TeamTile]:
     """Return what this person may open, ordered by the team's name."""
-    return [TeamTile(*row) for row in _TILES.rows(user=user.pk)]
+    return [
+        TeamTile(*row[:-1], single_sign_on=row[-1] == Domain.AuthMode.SSO) for row in _TILES.rows(user=user.pk)
+    ]
 
 
 _USER = -1
-# In the order of the fields of TeamTile.
-_COLUMNS = ("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at")
+# In the order of the fields of TeamTile, the mode of the domain last.
+_COLUMNS = (
+    *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
+    "domain__auth_mode",
+)
 
 
 def _query() -> QuerySet[Team, tuple[object, ...]]:

@@ -39,7 +39,13 @@ class TeamAdmin(AuditedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active", "is_requestable")}),
         ("AWS", {"fields": ("domain", "execution_role_arn")}),
-        ("Sessions", {"fields": ("session_duration", "url_lifetime")}),
+        (
+            "Sessions",
+            {
+                "fields": ("session_duration", "url_lifetime"),
+                "description": "No effect in a domain in SSO mode: there IAM Identity Center lets people in.",
+            },
+        ),
         ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),
     )
