@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning import sso_standing
 from provisioning.directory import standing as directories
 from provisioning.models import Profile
 from teams import access
@@ -46,8 +47,15 @@ class Notice:
 
 
 def notices() -> list[Notice]:
-    """Return the warnings about identity providers and directories, the worst of each first."""
-    return [*_provider_notices(), *_directory_notices()]
+    """Return the warnings about identity providers, directories and domains, the worst of each first."""
+    return [*_provider_notices(), *_directory_notices(), *_domain_notices()]
+
+
+def _domain_notices() -> list[Notice]:
+    return [
+        Notice(each.text, reverse("admin:teams_domain_change", args=[each.domain]), each.alarming)
+        for each in sso_standing.warnings()
+    ]
 
 
 def _directory_notices() -> list[Notice]:

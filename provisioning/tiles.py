@@ -26,9 +26,7 @@ class TeamTile:
 
 def for_user(user: User) -> list[TeamTile]:
     """Return what this person may open, ordered by the team's name."""
-    return [
-        TeamTile(*row[:-1], single_sign_on=row[-1] == Domain.AuthMode.SSO) for row in _TILES.rows(user=user.pk)
-    ]
+    return [TeamTile(*row[:-1], single_sign_on=row[-1] == Domain.AuthMode.SSO) for row in _TILES.rows(user=user.pk)]
 
 
 _USER = -1

@@ -117,7 +117,8 @@ def _sso_user(domain: Domain, params: dict[str, Any]) -> str:
         raise invalid(
             "SingleSignOnUserIdentifier and SingleSignOnUserValue are required for a Domain with AuthMode SSO."
         )
-    if domain.sso_users is not None and value not in domain.sso_users:
+    # Identity Center tells user names apart by more than their case.
+    if domain.sso_users is not None and value.lower() not in map(str.lower, domain.sso_users):
         raise invalid("The specified SingleSignOnUserValue does not match a user of the directory.")
     return str(value)
 
