@@ -153,6 +153,7 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "CELERY_WORKER_CONCURRENCY": (1, 256),
         "IDENTITYSTORE_CALLS_PER_SECOND": (0.1, 1000),
         "SAGEMAKER_CALLS_PER_SECOND": (0.1, 1000),
+        "SSO_ADMIN_CALLS_PER_SECOND": (0.1, 1000),
         "ACCESS_MAX_DAYS": (1, 3650),
         "ACCESS_REMINDER_DAYS": (1, 90),
         # A mail takes several answers, and is claimed for five minutes.

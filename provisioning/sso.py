@@ -105,7 +105,8 @@ def somebody_elses(row: Row, found: ProfileDescription) -> Next | None:
         state=State.CONFLICT,
         request_id=found.request_id,
         managed=recorded,
-        arn=found.arn,
+        # With the next try, whose it is is settled anew: the user may have another name by now.
+        arn="",
         execution_role_arn=found.execution_role_arn,
     )
 

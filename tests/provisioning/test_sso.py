@@ -150,6 +150,15 @@ class TestOneEach:
         assert (profile.managed, world.assigned) == (False, [])
         assert "DeleteUserProfile" not in world.operations()
 
+    def test_a_user_who_has_another_name_by_now(self, ready: SingleSignOn) -> None:
+        """What AWS makes of a new name nobody documents: this is the one answer that shows it."""
+        ready.in_aws.sso_value = "renamed"
+        assert "to “renamed” in IAM Identity Center" in ready.steps(State.CONFLICT).error
+        DirectoryPerson.objects.update(subject="renamed")
+        User.objects.filter(pk=ready.user.pk).update(subject="renamed")
+        profile = ready.steps(State.READY)
+        assert (profile.managed, profile.sso_user) == (True, "renamed")
+
     def test_a_profile_that_was_there_is_used_when_it_is_the_persons_own(self, world: SingleSignOn) -> None:
         world.client.create_user_profile(
             DomainId=DOMAIN, UserProfileName=world.profile.name, SingleSignOnUserIdentifier="UserName",
