@@ -21,16 +21,21 @@ class TeamTile:
     region: str
     state: str | None
     due_at: datetime | None
-    single_sign_on: bool = False
+    auth_mode: str
+
+    @property
+    def single_sign_on(self) -> bool:
+        """Whether Studio opens through IAM Identity Center."""
+        return self.auth_mode == Domain.AuthMode.SSO
 
 
 def for_user(user: User) -> list[TeamTile]:
     """Return what this person may open, ordered by the team's name."""
-    return [TeamTile(*row[:-1], single_sign_on=row[-1] == Domain.AuthMode.SSO) for row in _TILES.rows(user=user.pk)]
+    return [TeamTile(*row) for row in _TILES.rows(user=user.pk)]
 
 
 _USER = -1
-# In the order of the fields of TeamTile, the mode of the domain last.
+# In the order of the fields of TeamTile.
 _COLUMNS = (
     *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
     "domain__auth_mode",

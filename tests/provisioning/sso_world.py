@@ -4,7 +4,7 @@ from portal.demo.aws.seed import IDENTITY_STORE, directory_id
 from portal.demo.aws.server import Handle
 from provisioning import profiles, sso_domains
 from provisioning.models import Directory, DirectoryPerson
-from teams.models import AuditEvent, Domain, Membership, User
+from teams.models import AuditEvent, Domain, Membership, Team, User
 from tests.factories import make_account, make_domain, make_team, make_user
 from tests.provisioning.test_retire import Studios
 
@@ -62,7 +62,7 @@ def make_directory(**fields: object) -> Directory:
     return Directory.objects.create(**defaults | fields)
 
 
-def join(world: SingleSignOn, user: User, team: object) -> None:
+def join(world: SingleSignOn, user: User, team: Team) -> None:
     """Put somebody into a team, with the row of the profile."""
     Membership.objects.create(user=user, team=team, source="saml")
     profiles.prepare([user.pk])
