@@ -119,14 +119,16 @@ def _keep(domain: Domain, door: Door) -> None:
             return
         before = {name: getattr(row, name) for name in known}
         Domain.objects.filter(pk=row.pk).update(**known, looked_at=timezone.now(), look_error=error)
-        if before != known:
+        # That an IAM domain is one, as the row says, is no news.
+        if before != known and (row.real_auth_mode or SSO in {row.auth_mode, door.auth_mode}):
             audit.record(
                 AuditEvent.Action.METADATA_REFRESHED,
                 target=snapshots.target(row),
-                reason="AWS tells something else of the domain.",
+                reason="What AWS says of the domain has changed.",
                 aws_request_id=door.request_id,
                 data=snapshots.difference(before, known),
             )
+        if before != known:
             # What was parked for what AWS said before may go on.
             parked = Profile.objects.filter(domain=row.pk, state=Profile.State.FAILED)
             parked.filter(error_code__in=(WRONG_MODE, NO_APPLICATION)).update(due_at=timezone.now())

@@ -7,8 +7,9 @@ import pytest
 from django.db import IntegrityError
 from django.utils import timezone
 
+from portal.demo.aws.seed import directory_id
 from portal.demo.aws.server import Handle
-from provisioning import ending, launch, profiles, sso_domains
+from provisioning import ending, launch, profiles, sso, sso_domains, watch
 from provisioning.aws.assignments import Assignments
 from provisioning.aws.studio import Studio
 from provisioning.models import Directory, DirectoryPerson, Profile
@@ -453,6 +454,58 @@ class TestTheEnd:
         ready.go_until(State.RETIRED)
         assert (ready.assigned, ready.left()) == ([], ([], [], False))
         assert ready.audited().count("application_unassigned") == 1
+
+
+class TestPersonalities:
+    @pytest.mark.parametrize(
+        "personality",
+        [
+            {"throttle": {"fraction": 0.4}, "seed": 3},
+            {"consistency_lag": 3.0, "short_pages": True, "seed": 2},
+            {"old_not_found": True, "create_delay": 3.0, "delete_delay": 3.0},
+            {"fail_next": {"*": ["drop", "lost", 503, "ok", "lost", "ThrottlingException", "drop", "lost"]}},
+        ],
+    )
+    def test_there_and_away_again(self, world: SingleSignOn, personality: dict[str, object]) -> None:
+        world.aws.personality.update(personality)
+        world.go_until(State.READY)
+        assert world.assigned == [f"USER:{PRINCIPAL}"]
+        world.revoke()
+        world.end_grace()
+        world.go_until(State.RETIRED, most=80)
+        assert (world.assigned, world.left()) == ([], ([], [], False))
+
+    def test_many_at_once_are_watched_together(self, world: SingleSignOn) -> None:
+        world.aws.state.domains[DOMAIN].sso_users = None
+        directory = Directory.objects.get()
+        for name in ("user2", "user3", "user4", "user5"):
+            DirectoryPerson.objects.create(directory=directory, external_id=directory_id(name), subject=name)
+            join(world, make_user(name), world.team)
+        for pk in list(Profile.objects.values_list("pk", flat=True)):
+            profiles.ensure(pk)
+        assert "DescribeUserProfile" not in world.operations()
+        watch.look(world.domain.pk)
+        assert set(Profile.objects.values_list("state", flat=True)) == {State.READY}
+        assert len(world.assigned) == 5
+        assert {each.sso_value for each in world.aws.state.all_profiles()} == {f"user{n}" for n in range(1, 6)}
+
+    def test_two_workers_settle_for_one_person_at_once(
+        self, world: SingleSignOn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = make_team("team2", domain=make_domain(world.team.domain.account))
+        join(world, world.user, other)
+        rival = Profile.objects.get(team=other)
+        Profile.objects.filter(pk=rival.pk).update(domain=world.domain.pk, sso_user="USER1")
+        real, looks = sso._rival, list[str]()
+
+        def too_early(profile: Profile, name: str) -> Profile | None:
+            looks.append(name)
+            return real(profile, name) if len(looks) > 1 else None
+
+        monkeypatch.setattr(sso, "_rival", too_early)
+        profile = world.steps(State.CONFLICT)
+        assert (profile.error_code, looks) == ("SsoUserTaken", ["user1", "user1"])
+        assert "CreateUserProfile" not in world.operations()
 
 
 class TestTheLaunch:
