@@ -45,9 +45,13 @@ def settle(row: Row) -> Next | None:
     Raises nothing of AWS: a failure is in the row, and the profile is not ready then. Raises ClaimLost.
     """
     profile = row.profile
-    if not _is_wanted(profile.domain) or _stage(profile) in {Stage.MADE, Stage.FOUND}:
+    if not _is_wanted(profile.domain):
         return None
+    kept = _stage(profile) in {Stage.MADE, Stage.FOUND}
     try:
+        # What somebody has taken away meanwhile shows when the profile becomes ready again.
+        if kept and (profile.state == State.READY or _is_still_there(profile.assigned_to)):
+            return None
         return _assign(row)
     except UnknownPersonError as error:
         return row.park("NotInDirectory", str(error), after=PARKED)
@@ -55,6 +59,10 @@ def settle(row: Row) -> Next | None:
         if profile.state == State.READY:
             row.mark(state=State.CREATING)
         return row.failed(error, parked=State.FAILED)
+
+
+def _is_still_there(record: Record) -> bool:
+    return _verbs(record).exists(record["application"], record["principal"])
 
 
 def _is_wanted(domain: Domain) -> bool:
