@@ -22,7 +22,7 @@ from portal import breakglass as emergency
 from portal import single_sign_on, throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
-from provisioning import launch, profiles
+from provisioning import launch, profiles, sso
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
@@ -122,6 +122,8 @@ def _shown(state: str | None) -> str | None:
 
 def _explain(profile: TeamTile | Profile) -> str:
     """Say what is wrong in words for the person; the exact error is for admins."""
+    if isinstance(profile, Profile) and profile.error_code in sso.CONFLICTS:
+        return "AWS has another profile in the way of yours in this team’s domain. An administrator has to look at it."
     if profile.state == Profile.State.CONFLICT:
         return "AWS has a profile of this name that the portal did not make. An administrator has to look at it."
     if profile.due_at is not None:

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from provisioning import ending, inventory, profiles
+from provisioning import ending, inventory, profiles, sso
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
@@ -28,6 +28,10 @@ ADVICE: dict[str, str] = {
     "and never where there is none; it comes back by itself when the person has access again.",
     Profile.State.RETIRED: "Nothing: it is made anew when the person has access again.",
 }
+SSO_ADVICE = (
+    "IAM Identity Center has one profile for each person in this domain. The last error tells of the other one: "
+    "wait until it is gone or delete it, and choose “Try again” in the list here."
+)
 
 
 class ProfileInline(ReadOnlyInline):
@@ -84,6 +88,8 @@ class ProfileAdmin(ReadOnlyAdmin):
     @admin.display(description="what to do")
     def advice(self, profile: Profile) -> str:
         """Return what an admin can do about the state."""
+        if profile.error_code in sso.CONFLICTS:
+            return SSO_ADVICE
         return ADVICE.get(profile.state, "Nothing: the portal goes on by itself.")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:

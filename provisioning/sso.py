@@ -17,8 +17,9 @@ from teams.models import Domain
 SSO = Domain.AuthMode.SSO
 # AWS says so often that a name is taken which it does not find: then it is the person who is taken.
 TAKEN_AFTER = 4
-# The row's columns for a profile that is to be made in another domain.
-NOBODY: dict[str, object] = {"sso_user": "", "assigned_to": {}}
+# The errors of profiles in whose way another one is, and not one of the same name.
+HAS_ANOTHER, SOMEBODY_ELSES = "SsoUserTaken", "AnotherPerson"
+CONFLICTS = frozenset({HAS_ANOTHER, SOMEBODY_ELSES})
 
 
 def before(row: Row) -> Next | None:
@@ -73,7 +74,7 @@ def _rival(profile: Profile, name: str) -> Profile | None:
 def _has_another(row: Row, name: str, rival: Profile | None) -> Next:
     which = f"{rival.name} of the team {rival.team.name}" if rival else "another one"
     return row.park(
-        "SsoUserTaken",
+        HAS_ANOTHER,
         f"“{name}” has the profile {which} in this domain already, and IAM Identity Center has one profile for each "
         "person and domain. It is made once that one is deleted.",
         state=State.CONFLICT,
@@ -99,7 +100,7 @@ def somebody_elses(row: Row, found: ProfileDescription) -> Next | None:
         return None
     recorded = profile.managed and bool(found.arn) and profile.arn == found.arn
     return row.park(
-        "AnotherPerson",
+        SOMEBODY_ELSES,
         f"The profile belongs to another person: to “{found.sso_user or '(nobody)'}” in IAM Identity Center, not to "
         f"“{profile.sso_user}”.",
         state=State.CONFLICT,
@@ -130,7 +131,7 @@ def is_taken(profile: Profile) -> bool:
 def taken(row: Row, error: AwsError) -> Next:
     """Park a profile whose person has another one in AWS, under a name that nobody here knows."""
     return row.park(
-        "SsoUserTaken",
+        HAS_ANOTHER,
         f"AWS says that a profile is there already, and finds none of this name: “{row.profile.sso_user}” has another "
         f"one in this domain. Delete it in the SageMaker console if nobody needs it. {error.message}",
         state=State.CONFLICT,

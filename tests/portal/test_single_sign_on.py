@@ -102,6 +102,14 @@ def test_a_mode_that_differs_is_for_an_admin_to_put_right(world: SingleSignOn) -
     assert launches() == []
 
 
+def test_a_conflict_says_what_is_in_the_way(world: SingleSignOn) -> None:
+    world.change(state=Profile.State.CONFLICT, error_code="SsoUserTaken", error="x")
+    assert "in the way of yours" in signed_on(world.user).get("/teams/team1/progress/").content.decode()
+    ada = signed_on(make_user("ada", role="admin"))
+    page = ada.get(f"/admin/provisioning/profile/{world.profile.pk}/change/").content.decode()
+    assert "one profile for each person in this domain" in page
+
+
 def test_the_admins_first_page_tells_of_it(world: SingleSignOn) -> None:
     ada = signed_on(make_user("ada", role="admin"))
     assert "AWS, and in SSO mode here" not in ada.get("/admin/").content.decode()
