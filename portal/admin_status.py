@@ -1,16 +1,22 @@
 """The figures on the first page of the admin site."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, Max, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
 from provisioning import sso_standing
+from provisioning.costs import prices
 from provisioning.directory import standing as directories
-from provisioning.models import Profile
+from provisioning.models import Profile, QuotaAlarm
+from provisioning.quotas import PROFILE_QUOTA
+from provisioning.reconcile import standing as comparisons
+from provisioning.running import scans
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
 
@@ -25,6 +31,9 @@ LABELS: dict[str, str] = {
 }
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
+
+# How many instance types a warning names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,15 @@ class Notice:
     alarming: bool
 
 
-def notices() -> list[Notice]:
-    """Return the warnings about identity providers, directories and domains, the worst of each first."""
-    return [*_provider_notices(), *_directory_notices(), *_domain_notices()]
+def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
+    """Return the warnings of all kinds, the worst of each first.
+
+    `figures` are those that `read` gave, where they are at hand: they spare a query.
+    """
+    return [
+        *(*_provider_notices(), *_directory_notices(), *_quota_notices(figures)),
+        *(*_domain_notices(), *_scan_notices(), *_price_notices()),
+    ]
 
 
 def _domain_notices() -> list[Notice]:
@@ -56,6 +71,40 @@ def _domain_notices() -> list[Notice]:
         Notice(each.text, reverse("admin:teams_domain_change", args=[each.domain]), each.alarming)
         for each in sso_standing.warnings()
     ]
+
+
+def _scan_notices() -> list[Notice]:
+    page = reverse("admin:provisioning_domainscan_changelist")
+    return [
+        Notice(f"The {scan} have not been read completely for long. {scan.error}".rstrip(), page, alarming=True)
+        for scan in scans.late()
+    ]
+
+
+def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
+    # Where no profile has failed, none has failed for a quota.
+    failed = LABELS[Profile.State.FAILED]
+    if figures is not None and not any(figure.number for figure in figures if figure.label == failed):
+        return []
+    return [
+        Notice(
+            f"The quota of profiles ({PROFILE_QUOTA}) of the AWS account {alarm.account} in {alarm.region} is used up: "
+            f"no profile has been made there since {timezone.localtime(alarm.since):%Y-%m-%d %H:%M}.",
+            reverse("admin:provisioning_quotaalarm_change", args=[alarm.pk]),
+            alarming=True,
+        )
+        for alarm in QuotaAlarm.objects.select_related("account")
+    ]
+
+
+def _price_notices() -> list[Notice]:
+    missing = prices.missing()
+    if not missing:
+        return []
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    text = f"Some apps of this month count as nothing, because there is no price for {', '.join(missing[:MOST_NAMED])}"
+    text += f"{more}."
+    return [Notice(text, reverse("admin:provisioning_price_changelist"), alarming=False)]
 
 
 def _directory_notices() -> list[Notice]:
@@ -67,7 +116,7 @@ def _directory_notices() -> list[Notice]:
             else reverse(f"admin:provisioning_{each.page}_changelist"),
             each.alarming,
         )
-        for each in directories.warnings()
+        for each in (*directories.warnings(), *comparisons.warnings())
     ]
 
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.http import HttpResponse, HttpResponseRedirect
 
 from provisioning import launch, sso_domains
+from provisioning.tiles import Standing
 from teams.models import Domain
 
 _WAITS = "AWS has not told the portal the address of this team’s Studio yet"
@@ -32,18 +33,18 @@ def led_out(response: HttpResponse, *, through_identity_center: bool) -> HttpRes
     return response
 
 
-def is_entered(domain: Domain) -> bool:
+def is_entered(domain: Domain | Standing) -> bool:
     """Whether people enter this domain through IAM Identity Center."""
     return domain.auth_mode == Domain.AuthMode.SSO
 
 
-def waits_for(domain: Domain) -> str:
+def waits_for(domain: Domain | Standing) -> str:
     """Return what a ready profile in a domain still waits for, empty when it opens; `is_wrong` says who has to act."""
     if not is_entered(domain) or sso_domains.door_of(domain.auth_mode, domain.real_auth_mode, domain.url):
         return ""
     return _WRONG if is_wrong(domain) else _WAITS
 
 
-def is_wrong(domain: Domain) -> bool:
+def is_wrong(domain: Domain | Standing) -> bool:
     """Whether waiting does not help."""
-    return bool(sso_domains.mismatch(domain))
+    return domain.real_auth_mode not in {"", domain.auth_mode}

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from portal import views
-from portal.people import asking, owning
+from portal.people import asking, owning, running
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("teams/<slug:slug>/progress/", views.progress, name="progress"),
     path("t/<slug:slug>/", views.team_link, name="team"),
     path("teams/<slug:slug>/people/", owning.people_page, name="people"),
+    path("apps/<int:app_id>/stop/", running.stop_app, name="stop_app"),
     path("request/", asking.request_page, name="request"),
     path("logout/", views.sign_out, name="logout"),
     path("logout/everywhere/", views.sign_out_everywhere, name="logout_everywhere"),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from http import HTTPStatus
 from typing import Concatenate, ParamSpec
@@ -15,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -22,10 +24,13 @@ from portal import breakglass as emergency
 from portal import single_sign_on, throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
-from provisioning import launch, profiles, sso
+from portal.spent import budget_spent
+from provisioning import crowd, landings, launch, profiles, sso
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
+from provisioning.places import LANDINGS
+from provisioning.running import own
 from provisioning.tiles import TeamTile
 from teams import access, audit, owners, users
 from teams.models import AuditEvent, Team, User
@@ -61,7 +66,9 @@ class Tile:
 
     @property
     def state_label(self) -> str:
-        """The state in a word or two."""
+        """The state in a word or two; a spent budget is in the way whatever the profile's state is."""
+        if self.team.budget_spent:
+            return "Budget spent"
         return LABELS.get(self.state, "Not prepared yet")
 
     @property
@@ -100,19 +107,26 @@ def landing(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return render(request, "portal/signed_out.html")
     context: dict[str, object] = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
-    if not request.headers.get("HX-Request"):
+    whole = not request.headers.get("HX-Request")
+    if whole:
         # A poll takes the tiles only.
         context["overview"] = owners.overview(user)
-    tiles = [_tile(each) for each in tiles_of.for_user(user)]
+        context["apps"] = own.of(user)
+    found, context["costs"] = tiles_of.for_user(user, whole)
+    tiles = [_tile(each) for each in found]
     if not tiles:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
-    page = render(request, "portal/landing.html", {**context, "tiles": tiles, "preparing": preparing})
+    context |= {"tiles": tiles, "preparing": preparing, "slugs": {tile.team.slug for tile in tiles}}
+    page = render(request, "portal/landing.html", context)
     return single_sign_on.led_out(page, through_identity_center=any(tile.team.single_sign_on for tile in tiles))
 
 
 def _tile(team: TeamTile) -> Tile:
-    return Tile(team, _shown(team.state) or "none", _explain(team) if team.state in TROUBLE else "")
+    if team.budget_spent:
+        return Tile(team, "spent", "Studio does not open until next month, unless an administrator lifts the budget.")
+    detail = _explain(team.state, team.due_at) if team.state in TROUBLE else ""
+    return Tile(team, _shown(team.state) or "none", detail)
 
 
 def _shown(state: str | None) -> str | None:
@@ -120,13 +134,13 @@ def _shown(state: str | None) -> str | None:
     return Profile.State.WANTED if state in {Profile.State.RETIRING, Profile.State.RETIRED} else state
 
 
-def _explain(profile: TeamTile | Profile) -> str:
+def _explain(state: str | None, due_at: datetime | None, error_code: str | None = "") -> str:
     """Say what is wrong in words for the person; the exact error is for admins."""
-    if isinstance(profile, Profile) and profile.error_code in sso.CONFLICTS:
+    if error_code in sso.CONFLICTS:
         return "AWS has another profile in the way of yours in this team’s domain. An administrator has to look at it."
-    if profile.state == Profile.State.CONFLICT:
+    if state == Profile.State.CONFLICT:
         return "AWS has a profile of this name that the portal did not make. An administrator has to look at it."
-    if profile.due_at is not None:
+    if due_at is not None:
         return "AWS did not create your profile yet. The portal keeps trying."
     return "AWS did not create your profile. Try again, or ask for help if it keeps failing."
 
@@ -144,15 +158,25 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     target = launch.find(user, slug)
     if target is None:
         return _not_theirs(user, slug)
+    if target.budget_spent:
+        return budget_spent(request, user, target)
+    landing = request.POST.get("landing", "")
+    try:
+        target = landings.choose(target, landing=landing, space=request.POST.get("space", ""))
+    except landings.NoSuchPlaceError as error:
+        return _error(
+            HTTPStatus.NOT_FOUND, "Studio does not open there", str(error), action_url="/",
+            action_label="Back to your teams",
+        )  # fmt: skip
     if not target.ready:
         profiles.request(user_id=user.pk, team_id=target.team_id)
-        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+        return HttpResponseSeeOther(_progress_url(slug, landing))
     if target.address:
         return single_sign_on.enter(target)
     try:
         presigned = launch.open_studio(target)
     except launch.NotReady:
-        return HttpResponseSeeOther(reverse("progress", args=[slug]))
+        return HttpResponseSeeOther(_progress_url(slug, landing))
     except AwsError as error:
         return _launch_failed(request, target, error)
     if not launch.is_still_theirs(target):
@@ -163,6 +187,11 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _progress_url(slug: str, landing: str) -> str:
+    """Return the address of the progress page, which goes on to the place that was asked for."""
+    return reverse("progress", args=[slug]) + (f"?landing={landing}" if landing else "")
 
 
 @require_safe
@@ -234,32 +263,42 @@ def _launch_failed(request: HttpRequest, target: launch.Target, error: AwsError)
 @signed_on
 def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     """How far the profile is: a page, or for an htmx poll the part of it that moves. Nothing is written here."""
-    found = access.find(user, slug)
+    found = tiles_of.standing(user, slug)
     if found is None:
         return _not_theirs(user, slug)
-    profile = Profile.objects.filter(user=user, team=found.team).first()
-    state = (_shown(profile.state) if profile else None) or Profile.State.WANTED
-    waits = single_sign_on.waits_for(found.team.domain) if state == Profile.State.READY else ""
-    wrong = bool(waits) and single_sign_on.is_wrong(found.team.domain)
+    state = _shown(found.state) or Profile.State.WANTED
+    waits = single_sign_on.waits_for(found) if state == Profile.State.READY else ""
+    wrong = bool(waits) and single_sign_on.is_wrong(found)
     failed = wrong or state in TROUBLE
+    landing = request.GET.get("landing", "")
+    landing = landing if landing in LANDINGS else ""
     context = {
         "person": user,
-        "team": found.team,
+        "team": found,
         "state": state,
         "label": LABELS[Profile.State.FAILED if wrong else state],
-        "detail": waits or (_explain(profile) if profile and failed else ""),
+        "detail": waits or (_explain(state, found.due_at, found.error_code) if failed else ""),
         "waits": waits,
         "failed": failed,
         "ready": state == Profile.State.READY and not waits,
-        "poll": not failed and (bool(waits) or state != Profile.State.READY),
+        "poll": _poll_every(found.changed_at) if state in PREPARING or (waits and not wrong) else "",
         "open_url": reverse("open", args=[slug]),
-        "progress_url": reverse("progress", args=[slug]),
-        "support_contact": found.team.contact or settings.SUPPORT_CONTACT,
+        "landing": landing,
+        "progress_url": _progress_url(slug, landing),
+        "support_contact": found.contact or settings.SUPPORT_CONTACT,
         "reference": audit.current().request_id[:12],
     }
     template = "portal/_progress.html" if request.headers.get("HX-Request") else "portal/progress.html"
     page = render(request, template, context)
-    return single_sign_on.led_out(page, through_identity_center=single_sign_on.is_entered(found.team.domain))
+    return single_sign_on.led_out(page, through_identity_center=single_sign_on.is_entered(found))
+
+
+def _poll_every(changed_at: datetime | None) -> str:
+    """Return how often the page asks: often at first, when most profiles become ready, then ever more rarely."""
+    if changed_at is None:
+        return "1s"
+    waited = (timezone.now() - changed_at).total_seconds()
+    return "300ms" if waited < crowd.PROMPT_FOR else "1s" if waited < 60 else "3s"
 
 
 @require_http_methods(["POST"])

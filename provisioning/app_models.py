@@ -53,11 +53,15 @@ class RunningApp(models.Model):
     stop_at = models.DateTimeField("to be stopped", null=True, blank=True)
     stop_by = models.CharField(max_length=330, blank=True)
     stop_asked_at = models.DateTimeField(null=True, blank=True)
+    # When AWS took it, which is in the log then; asked and not taken: the answer was lost.
+    stop_taken_at = models.DateTimeField(null=True, blank=True, editable=False)
     stop_error = models.CharField(max_length=500, blank=True)
     # When the person was told that it will be stopped; whoever sends mail pushes `mail_after` ahead first.
     warned_at = models.DateTimeField("warned", null=True, blank=True)
     mail_after = models.DateTimeField(default=timezone.now, editable=False)
-    # Compare-and-set claim of the worker that stops it.
+    # Until when the rules of its team leave it alone: exempt by a tag, or AWS could not be asked.
+    spared_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Compare-and-set claim of the worker that stops it; without a claim, the moment before which none takes it up.
     claim = models.UUIDField(null=True, blank=True, editable=False)
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -77,6 +81,11 @@ class RunningApp(models.Model):
                 fields=("stop_at",),
                 condition=models.Q(stop_at__isnull=False, ended_at__isnull=True),
                 name="app_to_be_stopped",
+            ),
+            models.Index(
+                fields=("stop_asked_at",),
+                condition=models.Q(stop_asked_at__isnull=False, stop_taken_at__isnull=True),
+                name="app_stop_unsettled",
             ),
         )
 
@@ -105,6 +114,43 @@ class StudioSpace(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DomainScan(models.Model):
+    """How far the reading of a domain's spaces and apps is; there is one row for each domain, for scan after scan.
+
+    A scan reads page by page, and where it goes on is in the row, so that a worker that dies loses one page at most.
+    """
+
+    class Stage(models.TextChoices):
+        SPACES = "spaces", "reading spaces"
+        APPS = "apps", "reading apps"
+        MISSING = "missing", "asking for apps that are missing"
+        ACTIVITY = "activity", "asking for the last activity"
+        DONE = "done", "waiting for the next"
+
+    domain = models.OneToOneField(Domain, models.CASCADE, related_name="app_scan")
+    stage = models.CharField(max_length=16, choices=Stage.choices, default=Stage.DONE)
+    # When the scan under way, or the last one, began; empty before the first.
+    started_at = models.DateTimeField("begun", null=True, blank=True)
+    finished_at = models.DateTimeField("last complete", null=True, blank=True)
+    # When somebody last asked for a scan out of turn.
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    token = models.TextField(blank=True, editable=False)
+    due_at = models.DateTimeField("due", default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0, help_text="Failed attempts since the last page.")
+    error = models.CharField("last error", max_length=500, blank=True)
+    claim = models.UUIDField(null=True, blank=True, editable=False)
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "scan for apps"
+        verbose_name_plural = "scans for apps"
+        ordering = ("domain",)
+
+    def __str__(self) -> str:
+        return f"apps of {self.domain}"
 
 
 class Price(models.Model):
@@ -146,6 +192,7 @@ class UsageHour(models.Model):
             models.Index(fields=("team", "hour"), name="usage_team"),
             models.Index(fields=("user", "hour"), name="usage_user"),
             models.Index(fields=("hour",), name="usage_hour"),
+            models.Index(fields=("app", "hour"), condition=models.Q(per_hour__isnull=True), name="usage_without_price"),
         )
 
     def __str__(self) -> str:

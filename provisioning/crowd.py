@@ -20,6 +20,8 @@ FEW = 3
 UNWATCHED = 25.0
 # A person who clicked waits for so long that their profile goes first.
 PATIENCE = timedelta(minutes=2)
+# Seconds between two looks at a profile that AWS is making: while a person waits for it, and by how long it takes.
+PROMPT, PROMPT_FOR = 0.4, 10.0
 # Rows come back over so much of the time that all of them take: too many at a moment rather than too few.
 SHARE = 0.5
 SHORTEST, SHORTEST_FIRST, LONGEST = 2.0, 0.5, 300.0
@@ -46,6 +48,13 @@ def domains() -> list[int]:
 def waits_for(profile: Profile) -> bool:
     """Whether a person waits for this profile."""
     return profile.asked_at is not None and timezone.now() < profile.asked_at + PATIENCE
+
+
+def look_again_in(profile: Profile, waited: float) -> float:
+    """Return after how many seconds a profile is looked at again at which AWS has been for `waited` seconds."""
+    if waited < PROMPT_FOR and waits_for(profile):
+        return PROMPT
+    return 1.0 if waited < 15 else 2.0 if waited < 60 else 5.0
 
 
 def pause(profile: Profile, seconds: float) -> float:

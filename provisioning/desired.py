@@ -6,6 +6,8 @@ from typing import Any
 
 import regex
 
+from teams import tag_templates
+
 MANAGED_BY = "managed-by"
 OWNER = "owner"
 TEAM = "Team"
@@ -22,12 +24,16 @@ class TooManyTagsError(ValueError):
 
 @dataclass(frozen=True)
 class DesiredProfile:
-    """What AWS should have for one profile; `user_settings` includes the execution role."""
+    """What AWS should have for one profile; `user_settings` includes the execution role.
+
+    `email` is the mail address that the tags name, empty where they name none.
+    """
 
     name: str
     execution_role_arn: str
     user_settings: dict[str, Any]
     tags: dict[str, str]
+    email: str = ""
 
 
 def desired(
@@ -38,20 +44,27 @@ def desired(
     execution_role_arn: str,
     user_settings: Mapping[str, Any],
     team_tags: Mapping[str, str],
+    email: str = "",
+    constants: Mapping[str, str] | None = None,
 ) -> DesiredProfile:
     """Return the desired form of the profile `name` of the person `username` in a team.
 
     The portal's own tags come on top of the team's; only `Team` may be set by the team itself, in any case of letters.
-    Raises TooManyTagsError beyond `MAX_TAGS`.
+    In the values of the team's tags names in braces stand for the person's, the team's or the `constants`' values.
+    Raises TooManyTagsError beyond `MAX_TAGS`, UnknownTagNameError for a name without a value.
     """
+    values = {**(constants or {}), "user": username, "team": team_slug, "email": email}
     own = {OWNER: tag_value(username), MANAGED_BY: MANAGER}
-    tags = {key: value for key, value in team_tags.items() if key.lower() not in own}
+    templates = {key: value for key, value in team_tags.items() if key.lower() not in own}
+    tags = {key: tag_value(tag_templates.expand(value, values)) for key, value in templates.items()}
     if not any(key.lower() == TEAM.lower() for key in tags):
         tags[TEAM] = team_slug
     tags |= own
     if len(tags) > MAX_TAGS:
         raise TooManyTagsError(f"The team has {len(tags) - MAX_TAGS} tags too many; AWS allows {MAX_TAGS}.")
-    return DesiredProfile(name, execution_role_arn, {**user_settings, "ExecutionRole": execution_role_arn}, tags)
+    named = email if any("email" in tag_templates.names_in(value) for value in templates.values()) else ""
+    settings = {**user_settings, "ExecutionRole": execution_role_arn}
+    return DesiredProfile(name, execution_role_arn, settings, tags, named)
 
 
 def tag_value(text: str) -> str:

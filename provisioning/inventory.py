@@ -1,7 +1,11 @@
 """What a person has in a domain at this moment, read from AWS while an admin waits: what a deletion would take away."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
 
 from provisioning.aws.client import Account
 from provisioning.aws.errors import AwsError
@@ -9,6 +13,8 @@ from provisioning.aws.studio import App, Space, Studio
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
 
+HEADINGS = ("what", "name", "space", "type", "status", "instance", "volume (GB)", "made", "when the profile is deleted")
+SHARED = "Shared"
 # An admin's page waits for no more than this, give or take one call.
 SECONDS = 8.0
 
@@ -20,6 +26,11 @@ class Inventory:
     apps: tuple[App, ...] = ()
     spaces: tuple[Space, ...] = ()
     fault: str = ""
+
+    @property
+    def volume_gb(self) -> int:
+        """GB in the volumes of the spaces that a deletion takes away, as far as AWS tells their sizes."""
+        return sum(space.volume_gb or 0 for space in self.spaces if space.sharing != SHARED)
 
 
 def take(profile: Profile, *, seconds: float = SECONDS) -> Inventory:
@@ -37,6 +48,42 @@ def take(profile: Profile, *, seconds: float = SECONDS) -> Inventory:
     except AwsError as error:
         fault = error.message
     return Inventory(tuple(apps), tuple(spaces), fault)
+
+
+def lines(profile: Profile, found: Inventory) -> Iterator[Sequence[str]]:
+    """Yield what a deletion of this profile takes away and what it leaves, one line each, in the order of `HEADINGS`.
+
+    The last line says so where it is not all.
+    """
+    yield (
+        "profile",
+        profile.name,
+        "",
+        "",
+        profile.get_state_display(),
+        "",
+        "",
+        "",
+        "is deleted with its home directory",
+    )
+    for app in found.apps:
+        yield (
+            *("app", app.name, app.space, app.app_type, app.status, app.instance_type, "", _moment(app.created)),
+            "is stopped",
+        )
+    for space in found.spaces:
+        stays = space.sharing == SHARED
+        size = "" if space.volume_gb is None else str(space.volume_gb)
+        yield (
+            *("space", space.name, "", space.app_type, space.status, "", size, _moment(space.created)),
+            "stays, and keeps the profile" if stays else "is deleted with its files",
+        )
+    if found.fault:
+        yield ("not all", found.fault, *[""] * 7)
+
+
+def _moment(moment: datetime | None) -> str:
+    return timezone.localtime(moment).isoformat(timespec="seconds") if moment else ""
 
 
 def _read(studio: Studio, profile: Profile, apps: list[App], spaces: list[Space], *, until: float) -> None:

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from provisioning import desired, queue, sso_domains
+from provisioning import desired, places, queue, sso_domains
 from provisioning.aws.client import Account, Session, warm
-from provisioning.aws.errors import AlreadyExists, Invalid, NotFound
+from provisioning.aws.errors import AlreadyExists, Denied, Invalid, NotFound
 from provisioning.aws.studio import Presigned, Studio
+from provisioning.costs import budgets, months
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
 from provisioning.naming import session_name
@@ -38,7 +39,9 @@ class NotReady(Exception):  # noqa: N818  (a turn of the story, not a fault)
 class Target:
     """What one person may open: the team, the profile as the portal knows it, and the role it must have now.
 
-    `session` is that of the account's role in which the URL is minted; None: the portal's own.
+    `session` is that of the account's role in which the URL is minted; None: the portal's own. `landing_uri` and
+    `space_name` are where Studio opens, empty: as it likes. `budget_spent` says that a budget keeps the person out
+    until the month turns or an admin lifts it.
     """
 
     user_id: int
@@ -57,6 +60,11 @@ class Target:
     session: Session | None = None
     # In SSO mode nothing is minted: people enter at the domain's own address, empty in IAM mode.
     address: str = ""
+    landing_uri: str = ""
+    space_name: str = ""
+    # The places in Studio that the team's settings close.
+    closed: frozenset[str] = frozenset()
+    budget_spent: bool = False
 
 
 def find(user: User, slug: str) -> Target | None:
@@ -91,6 +99,10 @@ def find(user: User, slug: str) -> Target | None:
         ready=ready,
         session=_session(user, slug, row),
         address=address,
+        landing_uri=row["landing_uri"],
+        space_name=row["space_name"],
+        closed=places.closed(row["hidden_apps"], row["web_portal"]),
+        budget_spent=row["budget_spent"],
     )
 
 
@@ -104,7 +116,8 @@ def _session(user: User, slug: str, row: dict[str, Any]) -> Session | None:
 def open_studio(target: Target) -> Presigned:
     """Mint a URL with one call of AWS, and one of STS where the person's session is to be begun or renewed.
 
-    No database connection is held meanwhile.
+    No database connection is held meanwhile. A space that AWS does not know or open is left out with a second call:
+    Studio without it is better than none.
 
     Raises NotReady when AWS has no such profile or it is not in service, after asking a worker to look, and what
     `aws.errors` names for every other failure.
@@ -112,12 +125,7 @@ def open_studio(target: Target) -> Presigned:
     give_back_connection()
     studio = Studio(target.account, target.region, "launch", target.session)
     try:
-        return studio.presigned_url(
-            target.domain_id,
-            target.profile_name,
-            session_duration=target.session_duration,
-            url_lifetime=target.url_lifetime,
-        )
+        return _mint(studio, target)
     except NotFound as error:
         _look_again(target, error)
     except AlreadyExists as error:
@@ -128,6 +136,26 @@ def open_studio(target: Target) -> Presigned:
             raise
         _look_again(target, error)
     raise NotReady
+
+
+def _mint(studio: Studio, target: Target) -> Presigned:
+    def mint(space: str) -> Presigned:
+        return studio.presigned_url(
+            target.domain_id,
+            target.profile_name,
+            session_duration=target.session_duration,
+            url_lifetime=target.url_lifetime,
+            landing_uri=target.landing_uri,
+            space=space,
+        )
+
+    try:
+        return mint(target.space_name)
+    except (NotFound, Invalid, AlreadyExists, Denied):
+        # Whether it is the space or the profile that is missing, busy or forbidden is not documented.
+        if not target.space_name:
+            raise
+    return mint("")
 
 
 def is_still_theirs(target: Target) -> bool:
@@ -162,6 +190,7 @@ def record(target: Target, presigned: Presigned) -> None:
             "profile": target.profile_name,
             "execution_role": target.execution_role_arn,
             "session_seconds": target.session_duration,
+            **_arrival(target, presigned),
             # What CloudTrail has of it.
             **({"session_name": target.session.name} if target.session else {}),
         },
@@ -183,6 +212,14 @@ def record_entry(target: Target) -> None:
             "execution_role": target.execution_role_arn,
         },
     )
+
+
+def _arrival(target: Target, presigned: Presigned) -> dict[str, str]:
+    """Return what the log says of where Studio opens; nothing where that is left to Studio."""
+    told = {"landing": target.landing_uri, "space": presigned.space}
+    if target.space_name != presigned.space:
+        told["space_not_opened"] = target.space_name
+    return {name: value for name, value in told.items() if value}
 
 
 def warm_clients() -> None:
@@ -243,6 +280,7 @@ def _looked_often(target: Target, now: datetime) -> bool:
 
 _USER = -1
 _SLUG = "the slug"
+_MONTH = "the month"
 _COLUMNS = {
     "team_id": F("team_id"),
     "session_duration": F("team__session_duration"),
@@ -259,11 +297,18 @@ _COLUMNS = {
     "auth_mode": F("team__domain__auth_mode"),
     "real_auth_mode": F("team__domain__real_auth_mode"),
     "address": F("team__domain__url"),
+    "landing_uri": F("team__landing_uri"),
+    "space_name": F("team__space_name"),
+    "hidden_apps": F(f"team__{places.HIDDEN_APPS}"),
+    "web_portal": F(f"team__{places.WEB_PORTAL}"),
     "profile_id": F("own__id"),
     "profile_name": F("own__name"),
     "state": F("own__state"),
     "profile_role": F("own__execution_role_arn"),
     "profile_domain": F("own__domain_id"),
+    "budget_spent": Exists(
+        budgets.refusing(budgets.marked_month(_MONTH), team=OuterRef("team_id"), user=OuterRef("user_id"))
+    ),
 }
 _NAMES = (*_COLUMNS, "role")
 
@@ -278,9 +323,9 @@ def _query() -> QuerySet[Membership, tuple[Any, ...]]:
     )
 
 
-_TARGET = Prepared(_query, user=_USER, slug=_SLUG)
+_TARGET = Prepared(_query, user=_USER, slug=_SLUG, month=_MONTH)
 
 
 def _fetch(user_id: int, slug: str) -> dict[str, Any] | None:
-    rows = _TARGET.rows(user=user_id, slug=slug)
+    rows = _TARGET.rows(user=user_id, slug=slug, month=months.of(timezone.now()))
     return dict(zip(_NAMES, rows[0], strict=True)) if rows else None

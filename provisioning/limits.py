@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Who would have to wait longer comes back later instead.
 MAX_WAIT = 2.0
-# Clocks and networks are not exact: a little below the limit nothing is refused.
-MARGIN = 0.95
+# Clocks and networks are not exact: a little below the limit hardly anything is refused.
+MARGIN = 0.99
 # What each process may do alone; workers, consumer and commands together are rarely more.
 LOCAL_SHARE = 0.25
 # So many seconds' worth of calls for which people wait may be made at once.

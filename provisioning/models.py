@@ -1,5 +1,5 @@
 """Profile records: what the portal knows about the Studio user profile of each (user, team) pair; and the models of
-apps and directories.
+apps, directories and comparisons.
 """
 
 from django.db import models
@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from provisioning.app_models import BudgetMonth as BudgetMonth
+from provisioning.app_models import DomainScan as DomainScan
 from provisioning.app_models import Price as Price
 from provisioning.app_models import RunningApp as RunningApp
 from provisioning.app_models import StudioSpace as StudioSpace
@@ -17,7 +18,10 @@ from provisioning.directory_models import DirectoryPage as DirectoryPage
 from provisioning.directory_models import DirectoryPerson as DirectoryPerson
 from provisioning.directory_models import DirectorySync as DirectorySync
 from provisioning.directory_models import DirtyMark as DirtyMark
-from teams.models import Domain, Team, User
+from provisioning.reconcile_models import ReconcileItem as ReconcileItem
+from provisioning.reconcile_models import Reconciliation as Reconciliation
+from provisioning.reconcile_models import SeenProfile as SeenProfile
+from teams.models import AwsAccount, Domain, Team, User
 
 
 class Profile(models.Model):
@@ -51,8 +55,16 @@ class Profile(models.Model):
     # The version of the team's form that AWS has, with the tags that the portal set last: others are not its business.
     form_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     applied_tags = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
+    # The mail address in these tags; empty where none of them names it.
+    form_email = models.CharField(max_length=320, blank=True, default="", db_default="", editable=False)
+    # The version whose settings AWS was last asked for, and took: it need not repeat all of them.
+    asked_version = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     # The admin who said that a profile which was there before us is ours from now on.
-    adopted_by = models.CharField(max_length=330, blank=True, db_default="", editable=False)
+    adopted_by = models.CharField(max_length=330, blank=True, default="", db_default="", editable=False)
+    # Whether they said so even though its tags name another person or team of the portal.
+    takes_over = models.BooleanField(default=False, db_default=False, editable=False)
+    # AWS's time of the last change when a comparison found everything as it should be; empty: look closer.
+    aws_modified_at = models.DateTimeField(null=True, blank=True, editable=False)
     # In a domain in SSO mode: the user name in IAM Identity Center for which the profile is made, and the assignment to
     # the domain's application, as `provisioning.sso_assignments` keeps it.
     sso_user = models.CharField(
@@ -104,3 +116,21 @@ class Profile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class QuotaAlarm(models.Model):
+    """An account and Region whose quota of profiles is used up; written by `provisioning.quotas` only."""
+
+    account = models.ForeignKey(AwsAccount, models.CASCADE, related_name="+", verbose_name="AWS account")
+    region = models.CharField(max_length=32)
+    since = models.DateTimeField(default=timezone.now)
+    retry_at = models.DateTimeField("tried again")
+    code = models.CharField(max_length=64)
+    message = models.CharField("what AWS says", max_length=500)
+
+    class Meta:
+        ordering = ("since",)
+        constraints = (models.UniqueConstraint(fields=("account", "region"), name="quota_alarm"),)
+
+    def __str__(self) -> str:
+        return f"profile quota of {self.account.account_id} in {self.region}"

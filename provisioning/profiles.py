@@ -4,7 +4,7 @@ again. Whose access has ended is decided in `ending`.
 
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -12,22 +12,41 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from provisioning import ending, queue
+from provisioning import ending, forms, queue, quotas
 from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
+from provisioning.repairs import remake, repair, retire_found
 from provisioning.retire import retire
 from provisioning.rows import BAD_ROLE, ENDED, Next, free
 from teams import access, audit
 from teams.models import AuditEvent, Membership
 
-__all__ = ["Next", "due", "due_to_retire", "ensure", "look_again", "prepare", "request", "retire", "retry"]
+__all__ = [
+    "Next",
+    "adopt",
+    "due",
+    "due_to_retire",
+    "ensure",
+    "follow_forms",
+    "look_again",
+    "may_be_adopted",
+    "prepare",
+    "remake",
+    "repair",
+    "request",
+    "retire",
+    "retire_found",
+    "retry",
+]
 
 State = Profile.State
 
 BATCH = 1000
 # A failed profile is tried again by clicks at most this often.
 CLICK_PAUSE = timedelta(seconds=3)
+# So many ready profiles may be due for a look at once, should all of them have to follow something.
+MAX_FOLLOWING = 1000
 
 
 def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
@@ -55,27 +74,59 @@ def look_again(team_ids: Iterable[int]) -> list[int]:
     return _wake(Profile.objects.filter(settled, team__in=list(team_ids)))
 
 
+def follow_forms() -> list[int]:
+    """Make ready profiles due that have an older form than their team, whatever signal was lost; returns their ids.
+
+    Which are behind, the rows say: the version of the form, and the mail address where a tag names it. Only some are
+    taken at a time, so that a change to everybody's profiles leaves room for new ones.
+    """
+    ready = Profile.objects.filter(state=State.READY)
+    room = MAX_FOLLOWING - ready.filter(due_at__isnull=False).order_by().count()
+    if room <= 0:
+        return []
+    ids = forms.behind(ready.filter(due_at__isnull=True), room)
+    return _wake(ready.filter(ending.live_access(), pk__in=ids)) if ids else []
+
+
 def request(*, user_id: int, team_id: int) -> None:
-    """Make sure that this profile's row exists and is being worked on: what a click asks for.
+    """Make sure that this profile's row exists and is being worked on: what a click asks for, if it cannot be opened.
 
     A failed one is tried again at most every `CLICK_PAUSE`; one that AWS has under a foreign name is left to an admin.
     """
-    now = timezone.now()
     rows = Profile.objects.filter(user=user_id, team=team_id)
-    again = {"state": State.WANTED, "due_at": now, "changed_at": now}
-    if not rows.exclude(state__in=ENDED).exists():
+    profile = rows.first()
+    if profile is None:
+        _make_missing(Membership.objects.filter(access.live(), user=user_id, team=team_id))
+        profile = rows.first()
+    elif profile.state in ENDED:
         prepare([user_id])
-    rows.filter(free(), state=State.FAILED, changed_at__lte=now - CLICK_PAUSE).update(
-        **again, repairs=0, deadline_at=None
-    )
-    # It was ready, but not for the role or the domain of today.
-    rows.filter(pk__in=list(_drifted(rows).values_list("pk", flat=True)), state=State.READY).update(**again)
-    rows.filter(state=State.WANTED, due_at__isnull=True).update(due_at=now)
-    # A person waits: what was to come back later, because it was not its turn, goes first now.
-    rows.filter(state__in=(State.WANTED, State.CREATING)).update(asked_at=now)
-    rows.filter(state=State.WANTED, attempts=0, due_at__gt=now).update(due_at=now)
-    for profile in rows.filter(due_at__lte=timezone.now()):
+        profile = rows.first()
+    if profile is None:
+        return
+    changes = _asked(profile, timezone.now())
+    # Only what was looked at is changed: a worker that was faster has done better.
+    same = Q(pk=profile.pk, state=profile.state)
+    if changes and Profile.objects.filter(same & free() if profile.state == State.FAILED else same).update(**changes):
+        profile.due_at = changes.get("due_at", profile.due_at)
+    if profile.due_at is not None and profile.due_at <= timezone.now():
         _hint(profile)
+
+
+def _asked(profile: Profile, now: datetime) -> dict[str, Any]:
+    """Return what a click changes about a profile."""
+    again = {"state": State.WANTED, "due_at": now, "changed_at": now, "asked_at": now}
+    match profile.state:
+        case State.FAILED if profile.changed_at <= now - CLICK_PAUSE:
+            return {**again, "repairs": 0, "deadline_at": None}
+        case State.READY if _drifted(Profile.objects.filter(pk=profile.pk)).exists():
+            # It was ready, but not for the role or the domain of today.
+            return again
+        case State.WANTED if profile.due_at is None or (profile.attempts == 0 and profile.due_at > now):
+            # A person waits: what was to come back later, because it was not its turn, goes first now.
+            return {"asked_at": now, "due_at": now}
+        case State.WANTED | State.CREATING:
+            return {"asked_at": now}
+    return {}
 
 
 def retry(profile: Profile, *, by: str) -> bool:
@@ -101,6 +152,39 @@ def retry(profile: Profile, *, by: str) -> bool:
             audit.record(
                 AuditEvent.Action.PROFILE_RETRIED, target=profile.name, team=profile.team.slug, actor=by,
                 data={"state": profile.state, "error": profile.error},
+            )  # fmt: skip
+            _hint(profile)
+            if profile.error_code:
+                quotas.silence_of(profile.domain, code=profile.error_code, by=by)
+    return bool(taken)
+
+
+def may_be_adopted(profile: Profile) -> bool:
+    """Whether AWS had a profile when the portal last looked that is not the portal's, and that an admin may give it."""
+    found = Q(state=State.CONFLICT) | Q(state=State.READY, managed=False)
+    return Profile.objects.filter(found, pk=profile.pk, adopted_by="").exclude(arn="").exists()
+
+
+def adopt(profile: Profile, *, by: str, takes_over: bool = False) -> bool:
+    """Have a profile that the portal did not make taken over, as the admin `by` says; False where there is none.
+
+    From then on it is the portal's to change, and to delete when access ends. `takes_over`: also if its tags say that
+    the portal has given it to another person or team. A profile that another row names is never taken.
+    """
+    found = Q(state=State.CONFLICT) | Q(state=State.READY, managed=False)
+    now = timezone.now()
+    ready = Case(When(state=State.READY, then=Value(State.READY)), default=Value(State.WANTED))
+    with transaction.atomic():
+        rows = Profile.objects.filter(free(), found, pk=profile.pk).exclude(arn="")
+        taken = rows.update(
+            state=ready, managed=False, adopted_by=by, takes_over=takes_over, due_at=now, changed_at=now,
+            attempts=0, repairs=0, deadline_at=None, error_code="", error="",
+        )  # fmt: skip
+        if taken:
+            audit.record(
+                AuditEvent.Action.PROFILE_ADOPTED, target=profile.name, team=profile.team.slug, actor=by,
+                reason="Its tags name somebody else; it is taken over." if takes_over else "",
+                data={"domain": profile.domain.domain_id, "arn": profile.arn, "state": profile.state},
             )  # fmt: skip
             _hint(profile)
     return bool(taken)

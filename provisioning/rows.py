@@ -10,8 +10,17 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.utils import timezone
 
-from provisioning import crowd
-from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, Paced, Throttled, Transient
+from provisioning import crowd, permissions
+from provisioning.aws.errors import (
+    AlreadyExists,
+    AwsError,
+    Denied,
+    NotFound,
+    Paced,
+    QuotaExceeded,
+    Throttled,
+    Transient,
+)
 from provisioning.models import Profile
 from teams import audit
 from teams.models import AuditEvent, Domain
@@ -22,8 +31,9 @@ Action = AuditEvent.Action
 # The states of profiles whose person has no access.
 ENDED = (State.RETIRING, State.RETIRED)
 
-# Longer than three calls that all run into their time limits.
-CLAIM = timedelta(seconds=45)
+# Longer than a retiring step goes without renewing it, ten seconds and a call that runs into its time limits: what a
+# killed worker had claimed is taken up so much later. Who is slower than that finds out before anything is changed.
+CLAIM = timedelta(seconds=25)
 # Clocks differ, and a countdown may end a moment early.
 EARLY = timedelta(milliseconds=500)
 MAX_BACKOFF = 60.0
@@ -37,6 +47,9 @@ MAX_REPAIRS = 3
 LAG = timedelta(seconds=15)
 # The error of a profile whose role mapping gives a role that cannot be; another mapping or group name ends it.
 BAD_ROLE = "BadRole"
+# Of a profile that is not there, or is not ours.
+NO_FORM: dict[str, Any] = {"form_version": 0, "asked_version": 0, "form_email": "", "applied_tags": {}}
+NOT_ADOPTED: dict[str, Any] = {"adopted_by": "", "takes_over": False}
 NO_ERROR: dict[str, Any] = {"error_code": "", "error": "", "attempts": 0}
 
 
@@ -122,7 +135,7 @@ class Row:
         }
         self.mark(
             told, domain=domain, state=State.WANTED, arn="", execution_role_arn="", asked_role_arn="", managed=True,
-            repairs=0, deadline_at=None, sso_user="", assigned_to={},
+            repairs=0, deadline_at=None, sso_user="", assigned_to={}, **NO_FORM, **NOT_ADOPTED,
         )  # fmt: skip
 
     def park(
@@ -180,14 +193,25 @@ class Row:
                 aws_request_id=error.request_id[:64],
                 **changes,
             )
+        denied = isinstance(error, Denied)
         return self.park(
             error.code,
-            error.message,
+            permissions.explain(error.message) if denied else error.message,
             state=parked,
-            after=PARKED_DENIED if isinstance(error, Denied) else PARKED,
+            after=_pause(error),
             request_id=error.request_id,
             **changes,
         )
+
+
+def _pause(error: AwsError) -> timedelta:
+    """Return when a failure that trying again does not help is tried again all the same."""
+    if isinstance(error, Denied):
+        # What an account denies, it denies to all of its profiles: they do not come back at one moment.
+        return PARKED_DENIED * random.uniform(0.94, 1.0)
+    if isinstance(error, QuotaExceeded) and error.retry_after is not None:
+        return timedelta(seconds=error.retry_after)
+    return PARKED
 
 
 def _backoff(attempts: int, retry_after: float | None) -> float:

@@ -139,12 +139,17 @@ def taken(row: Row, error: AwsError) -> Next:
     )
 
 
+def is_guarded(profile: Profile) -> bool:
+    """Whether the person has to be assigned before the profile is ready."""
+    return profile.domain.auth_mode == SSO and profile.domain.assigns_application
+
+
 def admit(row: Row) -> Next | None:
     """Let the person of a profile that is in service enter; None when it is ready.
 
     Raises ClaimLost.
     """
-    if row.profile.domain.auth_mode != SSO or not row.profile.domain.assigns_application:
+    if not is_guarded(row.profile):
         return None
     if access.role_for(row.profile.user_id, row.profile.team_id) is None:
         # It has ended just now; the row goes to `retire`.

@@ -3,9 +3,12 @@
 from celery import shared_task
 
 from provisioning import crowd, ending, profiles, queue, sso_domains, watch
+from provisioning.costs import budgets, ledger
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
+from provisioning.reconcile import runs
 from provisioning.rows import State
+from provisioning.running import claims, cleanup, scans, stopping
 from teams import audit
 
 # Rows that come back later than this are left to the sweep.
@@ -13,6 +16,7 @@ NEAR = 30.0
 # How many due rows one sweep hands out, and for how long the hint is good: the next sweep gives another.
 SWEEP_LIMIT = 1000
 HINT_SECONDS = 20.0
+RECONCILE_HINT_SECONDS = 50.0
 WORK_OFF = "provisioning.tasks.work_off_marks"
 # How many domains one task looks at.
 DOMAINS_LIMIT = 20
@@ -35,8 +39,9 @@ def ensure_profile(profile_id: int, request_id: str = "") -> None:
 def watch_domain(domain_id: int) -> None:
     """Look at the profiles that are being made in a domain, and ask for the next look."""
     with audit.context(actor="system: watch_domain"):
-        if watch.look(domain_id):
-            watch.hint(domain_id)
+        following = watch.look(domain_id)
+        if following is not None:
+            watch.hint(domain_id, countdown=following)
 
 
 @shared_task(name=queue.RETIRE)
@@ -71,9 +76,10 @@ def end_access() -> None:
 
 @shared_task(name="provisioning.tasks.prepare_missing")
 def prepare_missing() -> None:
-    """Make the rows that any live access still lacks; the sweep hands them out."""
+    """Make the rows that live access lacks, and wake those that lag behind their team; the sweep hands them out."""
     with audit.context(actor="system: prepare_missing"):
         profiles.prepare()
+        profiles.follow_forms()
 
 
 @shared_task(name=syncs.SYNCHRONISE)
@@ -118,3 +124,76 @@ def look_at_domains() -> None:
 def purge_directories() -> None:
     """Delete old synchronisations, marks and dead letters."""
     upkeep.purge()
+
+
+@shared_task(name="provisioning.tasks.count_usage")
+def count_usage() -> None:
+    """Count the hours of apps, and see to the budgets that they have spent."""
+    with audit.context(actor=budgets.ACTOR):
+        ledger.count()
+        budgets.check()
+
+
+@shared_task(name="provisioning.tasks.purge_usage")
+def purge_usage() -> None:
+    """Delete hours of apps that are kept no longer."""
+    ledger.purge()
+
+
+@shared_task(name="provisioning.tasks.sweep_apps")
+def sweep_apps() -> None:
+    """Hand out the scans that are due and the apps that are to be stopped."""
+    scans.prepare()
+    for app_id in stopping.due(SWEEP_LIMIT):
+        claims.hint(app_id, expires=HINT_SECONDS)
+    for scan_id in scans.due(SWEEP_LIMIT):
+        scans.hint(scan_id, expires=HINT_SECONDS)
+
+
+@shared_task(name=scans.SCAN)
+def scan_domain(scan_id: int) -> None:
+    """Make one step at the scan of a domain for apps, and ask for the next."""
+    with audit.context(actor="system: scan_domain"):
+        seconds = scans.step(scan_id)
+        if seconds is not None and seconds <= NEAR:
+            scans.hint(scan_id, countdown=seconds)
+
+
+@shared_task(name=claims.STOP)
+def stop_app(app_id: int, request_id: str = "") -> None:
+    """Make one step at an app that is to be stopped, and ask for the next."""
+    with audit.context(actor="system: stop_app", request_id=request_id):
+        seconds = stopping.step(app_id)
+        if seconds is not None and seconds <= NEAR:
+            claims.hint(app_id, countdown=seconds)
+
+
+@shared_task(name="provisioning.tasks.clean_up_apps")
+def clean_up_apps() -> None:
+    """Warn of and have stopped what the cleanup rules of teams speak against."""
+    with audit.context(actor="system: clean_up_apps"):
+        cleanup.sweep()
+
+
+@shared_task(name=runs.RECONCILE)
+def reconcile(run_id: int) -> None:
+    """Make one step at a comparison of a domain, and ask for the next."""
+    with audit.context(actor="system: reconcile"):
+        following = runs.step(run_id)
+        if following.seconds is not None and following.seconds <= NEAR:
+            runs.hint(run_id, countdown=following.seconds)
+
+
+@shared_task(name="provisioning.tasks.sweep_reconciliations")
+def sweep_reconciliations() -> None:
+    """Begin the comparisons that are due, and hand out steps that nobody works on."""
+    with audit.context(actor="system: sweep_reconciliations"):
+        runs.start_due()
+    for run_id in runs.due(SWEEP_LIMIT):
+        runs.hint(run_id, expires=RECONCILE_HINT_SECONDS)
+
+
+@shared_task(name="provisioning.tasks.purge_reconciliations")
+def purge_reconciliations() -> None:
+    """Delete old comparisons."""
+    runs.purge()

@@ -1,4 +1,5 @@
-"""The watch over a domain in which many profiles are being made: one list a second, by whoever is asked first.
+"""The watch over a domain in which many profiles are being made: one list a second, by whoever is asked first, and
+more while a person waits.
 
 What it finds in service is ready at once, without a call of its own; anything else that is no longer pending is made
 due for a step that looks closer. A watch that dies with its worker is taken up by the next create or by the sweep, and
@@ -9,6 +10,7 @@ import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from provisioning import crowd, limits, queue
@@ -37,17 +39,17 @@ def hint(domain_id: int, *, countdown: float = SECONDS) -> None:
     queue.enqueue(WATCH, domain_id, countdown=countdown)
 
 
-def look(domain_id: int) -> bool:
-    """Look once at the profiles that are being made in a domain; whether somebody should look again.
+def look(domain_id: int) -> float | None:
+    """Look once at the profiles that are being made in a domain; after how many seconds somebody should look again.
 
-    Does nothing when somebody else has looked within the second: then the next look is theirs to ask for.
+    Does nothing when somebody else has just looked: then the next look is theirs to ask for.
     """
-    if not limits.turn(f"watch:{domain_id}", TURN):
-        return False
     rows = Profile.objects.filter(free(), crowd.watched(), domain=domain_id)
+    if not limits.turn(f"watch:{domain_id}", TURN * _pause(rows)):
+        return None
     waiting = {name.lower(): (pk, since) for pk, name, since in rows.values_list("pk", "name", "changed_at")}
     if not waiting:
-        return False
+        return None
     domain = Domain.objects.select_related("account").get(pk=domain_id)
     oldest = min(since for _, since in waiting.values())
     pending: list[int] = []
@@ -66,7 +68,15 @@ def look(domain_id: int) -> bool:
     except AwsError as error:
         logger.info("The profiles of %s could not be listed: %s", domain.domain_id, error.message)
     _leave_pending(pending)
-    return rows.exists()
+    return _pause(rows) if rows.exists() else None
+
+
+def _pause(rows: QuerySet[Profile]) -> float:
+    """Return the seconds between two looks: few while AWS is at a profile for which a person has begun to wait."""
+    now = timezone.now()
+    prompt = timedelta(seconds=crowd.PROMPT_FOR)
+    waited_for = rows.filter(asked_at__gt=now - crowd.PATIENCE, changed_at__gt=now - prompt)
+    return crowd.PROMPT if waited_for.exists() else SECONDS
 
 
 def _newest(domain: Domain, oldest: datetime) -> Iterator[tuple[Listed, str]]:

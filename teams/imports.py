@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.text import slugify
 
-from teams import audit, snapshots
+from teams import audit, form_versions, snapshots
 from teams.models import AuditEvent, AwsAccount, Domain, Team, TeamTag
 from teams.signals import send_access_changed
 
@@ -240,9 +240,11 @@ def _save_tags(team: Team, tags: dict[str, str] | None) -> None:
 
 
 def _tell(key: str, team: Team, before: snapshots.Snapshot, run: Import) -> None:
-    changes = snapshots.difference(before, snapshots.take(team))
+    after = snapshots.take(team)
+    changes = snapshots.difference(before, after)
     if not changes:
         return
+    form_versions.raise_for(team, before, after)
     run.team_ids.add(team.pk)
     audit.record(AuditEvent.Action.IMPORTED, target=snapshots.target(team), team=team.slug, data=changes)
     if not before:

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from teams import shapes, single_sign_on
+from teams import shapes, single_sign_on, tag_templates
 from teams.request_models import AccessRequest as AccessRequest
 from teams.request_models import Farewell as Farewell
 from teams.request_models import Grant as Grant
@@ -380,7 +380,12 @@ class TeamTag(models.Model):
 
     team = models.ForeignKey(Team, models.CASCADE, related_name="tags")
     key = models.CharField(max_length=128, validators=[shapes.validate_tag_key])
-    value = models.CharField(max_length=256, blank=True, validators=[shapes.validate_tag_value])
+    value = models.CharField(
+        max_length=256,
+        blank=True,
+        validators=[shapes.validate_tag_template],
+        help_text="{user}, {team}, {email} and the names of tag constants stand for their values.",
+    )
 
     class Meta:
         verbose_name = "tag"
@@ -394,6 +399,14 @@ class TeamTag(models.Model):
     def clean(self) -> None:
         if self.key.lower() in self.RESERVED:
             raise ValidationError({"key": "The portal sets this tag itself."})
+        if self.key.lower() == "team" and tag_templates.names_in(self.value) & {"user", "email"}:
+            # Policies compare it, and by it the portal knows its own profiles.
+            raise ValidationError({"value": "This tag says which team a profile is of, and cannot tell people apart."})
+        if tag_templates.names_in(self.value) - tag_templates.BUILT_IN:
+            constants = sorted(TagConstant.objects.values_list("name", flat=True))
+            if unknown := tag_templates.unknown(self.value, constants):
+                known = ", ".join(f"{{{name}}}" for name in (*sorted(tag_templates.BUILT_IN), *constants))
+                raise ValidationError({"value": f"Nothing is known as {{{unknown[0]}}}; known are {known}."})
 
 
 class Group(models.Model):

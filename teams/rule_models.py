@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from teams import shapes
+from teams import shapes, tag_templates
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -15,7 +15,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 class TagConstant(models.Model):
     """A value that the tags of any team may name: `{cost-center}` stands for the constant `cost-center`."""
 
-    RESERVED = frozenset({"user", "team", "email"})
+    RESERVED = tag_templates.BUILT_IN
 
     name = models.CharField(
         max_length=64,
@@ -40,7 +40,7 @@ def validate_timezone(value: str) -> None:
     """Django validator for the name of a time zone."""
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise ValidationError("This is not the name of a time zone, like “Europe/Berlin”.") from None
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
+from teams import tag_templates
+
 # Takes the name of a SageMaker shape (`RoleArn`, `DomainId`, `TagKey`, `TagValue`, `UserSettings`) and a value, returns
 # one sentence per fault, none if the value is good.
 Check = Callable[[str, Any], list[str]]
@@ -67,6 +69,11 @@ def validate_tag_key(value: str) -> None:
 def validate_tag_value(value: str) -> None:
     """Django validator for the value of a tag."""
     _validate("TagValue", value)
+
+
+def validate_tag_template(value: str) -> None:
+    """Django validator for the value of a tag in which names may stand in braces; which names, the model says."""
+    _validate("TagValue", tag_templates.outside(value))
 
 
 def validate_user_settings(value: Any) -> None:

@@ -1,8 +1,9 @@
-"""Access reviews as CSV, which spreadsheets open without running what somebody typed."""
+"""Access reviews and other tables as CSV, which spreadsheets open without running what somebody typed."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from django.utils import timezone
 
@@ -25,10 +26,29 @@ class _Echo:
 
 def as_csv(lines: Iterable[Line]) -> Iterator[str]:
     """Yield the headings and one row of CSV for each line, times with their offset from UTC."""
+    return table(HEADINGS, map(_cells, lines))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the headings and the rows of any table as CSV, every cell defused."""
     writer = csv.writer(_Echo())
-    yield str(writer.writerow(HEADINGS))
-    for line in lines:
-        yield str(writer.writerow([defused(cell) for cell in _cells(line)]))
+    yield str(writer.writerow(headings))
+    for row in rows:
+        yield str(writer.writerow([defused(cell) for cell in row]))
+
+
+def rows_as_csv(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yield headings and rows of plain values as CSV; numbers stay numbers, None is empty."""
+    writer = csv.writer(_Echo())
+    yield str(writer.writerow(headings))
+    for row in rows:
+        yield str(writer.writerow(["" if cell is None else _cell(cell) for cell in row]))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return _time(value)
+    return str(value) if isinstance(value, int | Decimal) else defused(str(value))
 
 
 def defused(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import models
 
-from teams.models import AwsAccount, Domain, IdentityProvider, RoleMapping, ScimClient, Team, TeamTag, User
+from teams.models import AwsAccount, CleanupRule, Domain, IdentityProvider, RoleMapping, ScimClient, Team, TeamTag, User
 
 Snapshot = dict[str, Any]
 
@@ -49,7 +49,7 @@ def team_of(row: models.Model) -> str:
 
 
 def take(row: models.Model) -> Snapshot:
-    """Return the values of a row in JSON types; relations by name, a team with its tags and owners."""
+    """Return the values of a row in JSON types; relations by name, a team with its tags, owners and cleanup rule."""
     values: Snapshot = {}
     for field in row._meta.concrete_fields:
         if field.primary_key or field.name in _PRIVATE:
@@ -64,13 +64,19 @@ def take(row: models.Model) -> Snapshot:
     if isinstance(row, Team):
         values["tags"] = dict(row.tags.values_list("key", "value"))
         values["owners"] = sorted(row.owners.values_list("user__username", flat=True))
+        rule = CleanupRule.objects.filter(team=row).first()
+        said = take(rule) if rule else {}
+        # By itself, because profiles have to follow this part of it.
+        values["idle_shutdown_minutes"] = said.pop("idle_shutdown_minutes", None)
+        values["cleanup"] = {name: value for name, value in said.items() if name != "team"} or None
     return values
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+    # A typed “50” and the column's “50.00” are the same.
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else value
 
 
 def difference(before: Snapshot, after: Snapshot) -> dict[str, Snapshot]:

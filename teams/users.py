@@ -80,7 +80,7 @@ def deactivate(user: User, *, by: str, reason: str = "inactive at the source") -
     return bool(changed)
 
 
-def reactivate(user: User, *, by: str) -> bool:
+def reactivate(user: User, *, by: str, reason: str = "") -> bool:
     """Let a person in again whom the same source had deactivated; False for everybody else."""
     with transaction.atomic():
         memberships.share()
@@ -88,7 +88,7 @@ def reactivate(user: User, *, by: str) -> bool:
             is_active=True, deactivated_by=""
         )
         if changed:
-            audit.record(AuditEvent.Action.USER_REACTIVATED, target=user.username, data={"source": by})
+            audit.record(AuditEvent.Action.USER_REACTIVATED, target=user.username, reason=reason, data={"source": by})
             send_access_changed(user_ids=[user.pk])
     return bool(changed)
 

@@ -8,7 +8,7 @@ and raises Paced where its turn is too far away. `announce`, where a verb takes 
 and right before it is made; what it raises stops the call. Launches have operations of their own and ask nobody.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -62,6 +62,7 @@ class Listed:
     name: str
     status: str
     created: datetime | None
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -75,23 +76,44 @@ class ProfilePage:
 
 @dataclass(frozen=True)
 class App:
-    """An app and what it belongs to: exactly one of `profile` and `space` is set. `status` is AWS's own word."""
+    """An app and what it belongs to: `space` wins where AWS names a `profile` too. `status` is AWS's own word.
+
+    `arn` and `active`, when a person last did something in it, are known to a description only, and not always then.
+    """
 
     app_type: str
     name: str
     status: str
     profile: str = ""
     space: str = ""
+    instance_type: str = ""
+    created: datetime | None = None
+    active: datetime | None = None
+    arn: str = ""
+
+
+@dataclass(frozen=True)
+class AppPage:
+    """One page of a domain's apps, which may be empty, and the token of the next one, empty at the end."""
+
+    apps: tuple[App, ...]
+    next_token: str
 
 
 @dataclass(frozen=True)
 class Space:
-    """A space: `owner` is the name of the profile that owns it, empty where none does; `sharing` Private or Shared."""
+    """A space: `owner` is the name of the profile that owns it, empty where none does; `sharing` Private or Shared.
+
+    `volume_gb` is the size of its own volume, None where AWS does not tell it.
+    """
 
     name: str
     status: str
     owner: str = ""
     sharing: str = ""
+    app_type: str = ""
+    volume_gb: int | None = None
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -112,10 +134,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Presigned:
-    """A URL that opens Studio as somebody: a secret, and therefore not part of the text form."""
+    """A URL that opens Studio as somebody, in `space` if there is one: a secret, and so not part of the text form."""
 
     url: str = field(repr=False)
     request_id: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,20 +228,36 @@ class Studio:
         rows = tuple(map(_listed, answer.get("UserProfiles", [])))
         return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
+    def profiles_page(self, domain_id: str, token: str = "") -> ProfilePage:
+        """Return one page of a domain's profiles, which may be empty, those first that were made first.
+
+        Raises Invalid for a token of old.
+        """
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        order: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Ascending"}
+        answer = self._call("list_user_profiles", DomainIdEquals=domain_id, MaxResults=PAGE, **order, **more)
+        rows = tuple(map(_listed, answer.get("UserProfiles", [])))
+        return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
+
     def list_tags(self, arn: str) -> dict[str, str]:
-        """Return all tags of a resource."""
+        """Return all tags of a resource. Raises Transient when the list does not end."""
         tags: dict[str, str] = {}
         page: dict[str, Any] = {}
-        while True:
+        for _ in range(MAX_PAGES):
             answer = self._call("list_tags", ResourceArn=arn, MaxResults=100, **page)
             tags |= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
             if not answer.get("NextToken"):
                 return tags
             page = {"NextToken": answer["NextToken"]}
+        raise errors.Transient("AWS did not come to the end of a list of tags.", code="EndlessList")
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Answer:
         """Set tags; values of keys that exist are overwritten."""
         return _answer(self._call("add_tags", ResourceArn=arn, Tags=[{"Key": key, "Value": tags[key]} for key in tags]))
+
+    def delete_tags(self, arn: str, keys: Iterable[str]) -> Answer:
+        """Take tags away by their keys."""
+        return _answer(self._call("delete_tags", ResourceArn=arn, TagKeys=list(keys)))
 
     def list_apps(self, domain_id: str, *, profile: str = "", space: str = "") -> Iterator[App]:
         """Yield the apps of a profile or of a space, page by page, those deleted within a day included.
@@ -235,6 +274,13 @@ class Studio:
                 return
             token = {"NextToken": answer["NextToken"]}
         raise errors.Transient("AWS did not come to the end of a list of apps.", code="EndlessList")
+
+    def apps_page(self, domain_id: str, token: str = "") -> AppPage:
+        """Return one page of all apps of a domain, those deleted within a day included. Raises Invalid for a token of
+        old."""
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        answer = self._call("list_apps", DomainIdEquals=domain_id, MaxResults=PAGE, **more)
+        return AppPage(tuple(map(_app, answer.get("Apps", []))), answer.get("NextToken") or "")
 
     def list_spaces(self, domain_id: str) -> Iterator[Space]:
         """Yield all spaces of a domain, page by page. Raises Transient when the list does not end."""
@@ -269,19 +315,35 @@ class Studio:
             status=answer.get("Status", ""),
             owner=(answer.get("OwnershipSettings") or {}).get("OwnerUserProfileName", ""),
             sharing=(answer.get("SpaceSharingSettings") or {}).get("SharingType", ""),
+            **_of_settings(answer.get("SpaceSettings")),
+            created=answer.get("CreationTime"),
         )
 
     def delete_space(self, domain_id: str, name: str, *, announce: Announce | None = None) -> Answer:
         """Start deleting a space and its files. Raises NotFound when it is gone, AlreadyExists while apps hold it."""
         return _answer(self._call("delete_space", announce=announce, DomainId=domain_id, SpaceName=name))
 
-    def presigned_url(self, domain_id: str, name: str, *, session_duration: int, url_lifetime: int) -> Presigned:
-        """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`."""
+    def presigned_url(
+        self,
+        domain_id: str,
+        name: str,
+        *,
+        session_duration: int,
+        url_lifetime: int,
+        landing_uri: str = "",
+        space: str = "",
+    ) -> Presigned:
+        """Mint a URL that opens Studio as this profile for `session_duration` seconds if used within `url_lifetime`.
+
+        It opens at `landing_uri` and in `space`, where they are given.
+        """
         request: dict[str, Any] = {
             "DomainId": domain_id,
             "UserProfileName": name,
             "SessionExpirationDurationInSeconds": session_duration,
             "ExpiresInSeconds": url_lifetime,
+            **({"LandingUri": landing_uri} if landing_uri else {}),
+            **({"SpaceName": space} if space else {}),
         }
         try:
             answer = self._call("create_presigned_domain_url", **request)
@@ -289,7 +351,7 @@ class Studio:
             answer = self._call("create_presigned_domain_url", **request)
         if not answer.get("AuthorizedUrl"):
             raise errors.Transient("AWS answered without a URL.", request_id=_request_id(answer))
-        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer))
+        return Presigned(url=answer["AuthorizedUrl"], request_id=_request_id(answer), space=space)
 
     def _call(self, operation: str, *, announce: Announce | None = None, **request: Any) -> dict[str, Any]:
         keeps_pace = self.purpose == "work"
@@ -316,7 +378,8 @@ class Studio:
 
 
 def _listed(row: Mapping[str, Any]) -> Listed:
-    return Listed(row.get("UserProfileName", ""), row.get("Status", ""), row.get("CreationTime"))
+    name, status = row.get("UserProfileName", ""), row.get("Status", "")
+    return Listed(name, status, row.get("CreationTime"), row.get("LastModifiedTime"))
 
 
 def _app(row: Mapping[str, Any]) -> App:
@@ -326,6 +389,10 @@ def _app(row: Mapping[str, Any]) -> App:
         status=row.get("Status", ""),
         profile=row.get("UserProfileName") or "",
         space=row.get("SpaceName") or "",
+        instance_type=(row.get("ResourceSpec") or {}).get("InstanceType", ""),
+        created=row.get("CreationTime"),
+        active=row.get("LastUserActivityTimestamp"),
+        arn=row.get("AppArn") or "",
     )
 
 
@@ -340,7 +407,18 @@ def _space(row: Mapping[str, Any]) -> Space:
         status=row.get("Status", ""),
         owner=(row.get("OwnershipSettingsSummary") or {}).get("OwnerUserProfileName", ""),
         sharing=(row.get("SpaceSharingSettingsSummary") or {}).get("SharingType", ""),
+        **_of_settings(row.get("SpaceSettingsSummary")),
+        created=row.get("CreationTime"),
     )
+
+
+def _of_settings(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the settings of a space, or their summary, say of its type and its volume."""
+    storage = (settings or {}).get("SpaceStorageSettings") or {}
+    return {
+        "app_type": (settings or {}).get("AppType", ""),
+        "volume_gb": (storage.get("EbsStorageSettings") or {}).get("EbsVolumeSizeInGb"),
+    }
 
 
 def _answer(answer: Mapping[str, Any]) -> Answer:

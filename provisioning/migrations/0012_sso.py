@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("provisioning", "0007_apps"),
+        ("provisioning", "0011_reconcile"),
         ("teams", "0013_sso"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -36,7 +36,7 @@ class Template:
 
 def templates(facts: Facts, options: Options) -> list[Template]:
     """Return the templates of all accounts that there is something to make in, and that of the organisation."""
-    made = [_of_account(account, facts, options) for account in facts.accounts]
+    made = [_of_account(account, facts, options.meeting(account)) for account in facts.accounts]
     made += [_of_organisation(facts, options)]
     return [template for template in made if template.body["Resources"]]
 

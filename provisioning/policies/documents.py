@@ -28,9 +28,9 @@ def everything(facts: Facts, options: Options) -> Everything:
     """Return every document that these rows and options give."""
     made: list[Document] = []
     for account in facts.accounts:
-        made += portal_role.documents(account, options)
-        made += execution_role.documents(account, options)
-    made += portal_role.principal_policy(facts.accounts, options)
+        made += portal_role.documents(account, options.meeting(account))
+        made += execution_role.documents(account, options.meeting(account))
+    made += portal_role.principal_policy(facts.accounts, options.meeting(*facts.accounts))
     made += directories.documents(facts.directories)
     made += organisation.documents(facts.accounts, options)
     templates = cloudformation.templates(facts, options)

@@ -1,7 +1,7 @@
 """What the documents are written from: accounts with their domains, teams and roles, and directories, from the rows."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -9,7 +9,8 @@ from provisioning import desired
 from provisioning.aws.sqs import region_of
 from provisioning.models import Directory, Profile
 from teams import role_names
-from teams.models import AwsAccount, Domain, Group, RoleMapping, Team
+from teams.models import AwsAccount, Domain, Group, RoleMapping, TagConstant, Team
+from teams.tag_templates import UnknownTagNameError
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class AccountFacts:
     partition: str
     role_arn: str
     external_id: str = field(repr=False, default="")
+    tag_session: bool = False
+    source_identity: bool = False
     domains: tuple[DomainFacts, ...] = ()
     roles: tuple[RoleUse, ...] = ()
 
@@ -118,6 +121,7 @@ class _Reader:
         only = {"domain__account__account_id": account_id} if account_id else {}
         teams = Team.objects.filter(is_active=True, **only)
         self.remarks: set[str] = set()
+        self.constants = dict(TagConstant.objects.values_list("name", "value"))
         self.teams: dict[int, list[Team]] = defaultdict(list)
         for team in teams.select_related("domain__account").prefetch_related("tags").order_by("slug"):
             self.teams[team.domain_id].append(team)
@@ -145,12 +149,14 @@ class _Reader:
             partition=partition,
             role_arn=row.role_arn,
             external_id=row.external_id,
+            tag_session=row.session_tags,
+            source_identity=row.uses_source_identity,
             domains=tuple(self.domain(domain, partition, row.account_id) for domain in domains),
             roles=self.roles(teams, row.account_id),
         )
 
     def domain(self, row: Domain, partition: str, account_id: str) -> DomainFacts:
-        tags = [_tags(team) for team in self.teams[row.pk]]
+        tags = [_tags(team, self.constants) for team in self.teams[row.pk]]
         return DomainFacts(
             partition=partition,
             account_id=account_id,
@@ -173,7 +179,7 @@ class _Reader:
                     self.remarks.add(f"Team {team.slug}: nobody can work as “{arn}”, so it is left out. {faults[0]}")
                     continue
                 users[arn].add(team.slug)
-                values[arn].add(desired.value_of(_tags(team), desired.TEAM) or "")
+                values[arn].add(desired.value_of(_tags(team, self.constants), desired.TEAM) or "")
         return tuple(RoleUse(arn, tuple(sorted(users[arn])), tuple(sorted(values[arn]))) for arn in sorted(users))
 
     def arns(self, team: Team, account_id: str) -> set[str]:
@@ -205,8 +211,8 @@ def _is_about(mapping: RoleMapping, group: Group) -> bool:
     return mapping.source in {"", group.source} and mapping.group in {group.external_id, group.name}
 
 
-def _tags(team: Team) -> dict[str, str]:
-    """Return the tags of a profile of this team, somebody's name as owner; no team of too many tags has any."""
+def _tags(team: Team, constants: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a profile of this team, somebody's name as owner; no team of impossible tags has any."""
     try:
         wanted = desired.desired(
             name="",
@@ -215,8 +221,9 @@ def _tags(team: Team) -> dict[str, str]:
             execution_role_arn="",
             user_settings={},
             team_tags={tag.key: tag.value for tag in team.tags.all()},
+            constants=constants,
         )
-    except desired.TooManyTagsError:
+    except (desired.TooManyTagsError, UnknownTagNameError):
         return {desired.TEAM: team.slug}
     return wanted.tags
 

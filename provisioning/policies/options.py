@@ -3,7 +3,9 @@
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from provisioning.policies.facts import AccountFacts
 
 _PRINCIPAL = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):(role|user)/[A-Za-z0-9_+=,.@/-]*[A-Za-z0-9_+=,.@-]")
 _SESSION = re.compile(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/([A-Za-z0-9_+=,.@-]+)/[A-Za-z0-9_+=,.@-]+")
@@ -19,7 +21,7 @@ class Options:
     """What to write the documents for; empty means: not known, or no such condition.
 
     `portal_principal` is the ARN of the role or user as which the portal's processes run. `tag_session` and
-    `source_identity`: whether its sessions in the accounts carry tags and a source identity.
+    `source_identity`: its sessions carry tags and a source identity in all accounts, those too whose row says no.
     """
 
     portal_principal: str = ""
@@ -28,6 +30,14 @@ class Options:
     endpoints: tuple[str, ...] = ()
     tag_session: bool = False
     source_identity: bool = False
+
+    def meeting(self, *accounts: AccountFacts) -> "Options":
+        """Return these options with what the rows of the accounts say of their sessions."""
+        return replace(
+            self,
+            tag_session=self.tag_session or any(account.tag_session for account in accounts),
+            source_identity=self.source_identity or any(account.source_identity for account in accounts),
+        )
 
     @property
     def session_actions(self) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ _NETWORK_NOTE = (
     "the addresses or endpoints must fit the browsers as well as the portal's servers. Behind a VPC endpoint "
     "aws:SourceIp is absent; then the URL must be minted and opened through one of the endpoints."
 )
+_ADOPTION_NOTE = (
+    "It allows the portal's tags on profiles that the portal did not make, each by its name. Attach it while an admin "
+    "adopts profiles, and take out what is not to be adopted."
+)
 _OWN = "the portal's own role (the account has no portal role)"
 
 
@@ -49,6 +53,15 @@ def documents(account: AccountFacts, options: Options) -> list[Document]:
         attach_to=attach_to,
         notes=("Without it the preflight says “unknown” of the quota and of the execution roles.",),
     )
+    if adopting := adoption(account):
+        made += document.divided(
+            f"{account.account_id}-portal-role-adoption",
+            f"Portal role in {account.name}: more to adopt profiles (optional)",
+            adopting,
+            account_id=account.account_id,
+            attach_to=attach_to,
+            notes=(_ADOPTION_NOTE,),
+        )
     return made
 
 
@@ -74,6 +87,8 @@ def permissions(account: AccountFacts, options: Options) -> list[Statement]:
             _all(domains, "user-profile", "/*"),
             {"StringEquals": {"sagemaker:TaggingAction": "CreateUserProfile"}},
         ),
+        *(_tag_own(domain) for domain in domains if domain.team_values),
+        _untag_own(domains),
         allow(
             "DescribeProfiles",
             ["sagemaker:DescribeUserProfile", "sagemaker:ListTags"],
@@ -86,7 +101,11 @@ def permissions(account: AccountFacts, options: Options) -> list[Statement]:
             _OURS,
         ),
         *_mint(domains, options),
-        allow("StopApps", ["sagemaker:DescribeApp", "sagemaker:DeleteApp"], _all(domains, "app", "/*")),
+        allow(
+            "StopApps",
+            ["sagemaker:DescribeApp", "sagemaker:DeleteApp", "sagemaker:ListTags"],
+            _all(domains, "app", "/*"),
+        ),
         allow("DescribeSpaces", ["sagemaker:DescribeSpace"], _all(domains, "space", "/*")),
         *(_delete_spaces(domain) for domain in domains),
         *_pass_roles(account),
@@ -104,6 +123,23 @@ def preflight(account: AccountFacts) -> list[Statement]:
     if account.roles:
         made.append(allow("ReadExecutionRoles", ["iam:GetRole"], [role.arn for role in account.roles]))
     return made
+
+
+def adoption(account: AccountFacts) -> list[Statement]:
+    """Return what it takes on top to adopt the profiles that were found; nothing where there are none."""
+    return [
+        allow(
+            "TagAdoptedProfiles",
+            ["sagemaker:AddTags"],
+            domain.found_profiles,
+            {
+                "StringEquals": {f"aws:RequestTag/{desired.MANAGED_BY}": desired.MANAGER},
+                "ForAllValues:StringEquals": {"aws:TagKeys": list(domain.tag_keys)},
+            },
+        )
+        for domain in account.domains
+        if domain.found_profiles and domain.tag_keys
+    ]
 
 
 def alternatives(options: Options) -> list[Conditions]:
@@ -179,6 +215,26 @@ def _create(domain: DomainFacts) -> Statement:
             "ForAllValues:StringEquals": {"aws:TagKeys": list(domain.tag_keys)},
         },
     )
+
+
+def _tag_own(domain: DomainFacts) -> Statement:
+    """Return the right to set the tags of the domain's teams on the portal's own profiles, which stay its own."""
+    return allow(
+        "TagOwnProfiles",
+        ["sagemaker:AddTags"],
+        [domain.arn("user-profile", "/*")],
+        {
+            **_OURS,
+            "StringEqualsIfExists": {f"aws:RequestTag/{desired.MANAGED_BY}": desired.MANAGER},
+            "ForAllValues:StringEquals": {"aws:TagKeys": list(domain.tag_keys)},
+        },
+    )
+
+
+def _untag_own(domains: Sequence[DomainFacts]) -> Statement:
+    """Return the right to take tags away from them, but for those that say whose they are."""
+    kept = {"ForAllValues:StringNotEqualsIgnoreCase": {"aws:TagKeys": [desired.MANAGED_BY, desired.OWNER]}}
+    return allow("UntagOwnProfiles", ["sagemaker:DeleteTags"], _all(domains, "user-profile", "/*"), {**_OURS, **kept})
 
 
 def _mint(domains: Sequence[DomainFacts], options: Options) -> list[Statement]:

@@ -87,6 +87,9 @@ class AuditedAdmin(PortalAdmin):
     def before_save(self) -> None:
         """Called first in the transaction of a save, before any row is locked."""
 
+    def keep(self, row: Row, locked: Row) -> None:
+        """Take over, from the row as it is in the database now and locked, what no form decides."""
+
     def remove(self, row: Row) -> None:
         """Delete the row, by the door that its kind has; called in a transaction that begins with it."""
         row.delete()
@@ -118,7 +121,10 @@ class AuditedAdmin(PortalAdmin):
         """Save the row, and remember what it was; the row stays locked until the audit row is written too."""
         self.before_save()
         rows = self.model._default_manager.select_for_update()
-        form.before = snapshots.take(rows.get(pk=obj.pk)) if change else None
+        locked = rows.get(pk=obj.pk) if change else None
+        form.before = snapshots.take(locked) if locked else None
+        if locked:
+            self.keep(obj, locked)
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Iterable[Any], change: bool) -> None:

@@ -8,10 +8,12 @@ from django.contrib import admin
 if TYPE_CHECKING:
     ModelAdmin: TypeAlias = admin.ModelAdmin[Any]
     TabularInline: TypeAlias = admin.TabularInline[Any, Any]
+    StackedInline: TypeAlias = admin.StackedInline[Any, Any]
     ModelForm: TypeAlias = forms.ModelForm[Any]
     InlineFormSet: TypeAlias = forms.BaseInlineFormSet[Any, Any, Any]
 else:
     ModelAdmin = admin.ModelAdmin
     TabularInline = admin.TabularInline
+    StackedInline = admin.StackedInline
     ModelForm = forms.ModelForm
     InlineFormSet = forms.BaseInlineFormSet

@@ -9,8 +9,9 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from teams import access, audit, snapshots, users
-from teams.admin.base import AuditedAdmin, ReadOnlyAdmin, ReadOnlyInline
+from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline
 from teams.admin.generic import ModelForm
+from teams.admin.suspending import PERSON, SuspendingAdmin
 from teams.models import AuditEvent, Group, GroupMembership, Membership, User
 from teams.signals import send_access_changed
 
@@ -63,14 +64,14 @@ class GroupMembershipInline(ReadOnlyInline):
 
 
 class UserForm(ModelForm):
-    """The two things that a portal admin decides about a person."""
+    """What a portal admin decides about a person."""
 
     # The person who fills the form in; set by the page.
     editor: User
 
     class Meta:
         model = User
-        fields = ("is_active", "role")
+        fields = ("is_active", "role", "monthly_budget")
         help_texts = {
             "is_active": "Whoever is not active can neither sign on nor open anything.",
             "role": "Where PORTAL_ADMIN_GROUPS or PORTAL_AUDITOR_GROUPS is set, groups decide anew at each sign-on.",
@@ -86,10 +87,11 @@ class UserForm(ModelForm):
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin):
+class UserAdmin(SuspendingAdmin):
     """People: made by sign-on, never here."""
 
     form = UserForm
+    kind = PERSON
     inlines: ClassVar[tuple[type[ReadOnlyInline], ...]] = (MembershipInline, GroupMembershipInline)
     list_display = ("username", "name", "email", "role", "is_active")
     list_filter = ("role", "is_active")
@@ -99,9 +101,10 @@ class UserAdmin(AuditedAdmin):
     fieldsets = (
         (None, {"fields": ("username", "name", "email", "realm", "subject", "created_at")}),
         ("Access", {"fields": ("is_active", "role")}),
+        ("Budget", {"fields": ("monthly_budget",)}),
     )
     readonly_fields = ("username", "name", "email", "realm", "subject", "created_at")
-    actions = ("sign_out_everywhere",)
+    actions = ("sign_out_everywhere", "suspend", "resume")
     change_form_template = "admin/teams/user/change_form.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:

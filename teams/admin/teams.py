@@ -6,11 +6,12 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 
-from teams import access, memberships, snapshots
-from teams.admin.base import AuditedAdmin
+from teams import access, form_versions, memberships, snapshots
 from teams.admin.forms import TagForm, TagFormSet, TeamForm
 from teams.admin.generic import TabularInline
 from teams.admin.giving import OwnerInline
+from teams.admin.rules import CleanupInline
+from teams.admin.suspending import TEAM, SuspendingAdmin
 from teams.models import Membership, Team, TeamTag
 from teams.signals import send_access_changed
 
@@ -25,11 +26,13 @@ class TagInline(TabularInline):
 
 
 @admin.register(Team)
-class TeamAdmin(AuditedAdmin):
+class TeamAdmin(SuspendingAdmin):
     """Teams."""
 
     form = TeamForm
-    inlines = (TagInline, OwnerInline)
+    kind = TEAM
+    actions = ("suspend", "resume")
+    inlines = (TagInline, OwnerInline, CleanupInline)
     list_display = ("name", "slug", "domain", "people", "is_active")
     list_filter = ("is_active", "domain")
     list_select_related = ("domain__account",)
@@ -42,10 +45,11 @@ class TeamAdmin(AuditedAdmin):
         (
             "Sessions",
             {
-                "fields": ("session_duration", "url_lifetime"),
+                "fields": ("session_duration", "url_lifetime", "landing_uri", "space_name"),
                 "description": "No effect in a domain in SSO mode: there IAM Identity Center lets people in.",
             },
         ),
+        ("Budgets", {"fields": ("monthly_budget", "person_budget")}),
         ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),
     )
@@ -76,7 +80,12 @@ class TeamAdmin(AuditedAdmin):
 
     def saved(self, row: Team, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
         """Have the workers bring the team's profiles to the new form."""
+        form_versions.raise_for(row, before, after)
         send_access_changed(team_ids=[row.pk])
+
+    def keep(self, row: Team, locked: Team) -> None:
+        """Somebody may have raised the version of the form since this one was opened."""
+        row.form_version = locked.form_version
 
     def remove(self, row: Team) -> None:
         memberships.drop_team(row)

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("teams", "0011_life_of_profiles"),
+        ("teams", "0012_form"),
     ]
 
     operations = [

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +15,10 @@ from botocore.config import Config
 
 from portal.demo.services import free_port
 from tests.bench.load import Answers, put_load, request
+from tests.bench.processes import THREADS, portal, process, until_open
 from tests.bench.tables import ms, table, times, verdict
 from tests.bench.world import Person, make_people, make_ready
 
-THREADS = 64
 LATENCY_MS = 100
 ROUNDS = 3
 SECONDS = 3.0
@@ -52,7 +50,7 @@ def measure() -> None:
         before = len(aws.calls())
         make_ready(people[:1])
         first = aws.calls()[before:]
-        with _portal() as (port, worker):
+        with portal() as (port, worker):
             ready = _calls_of_a_launch(aws, port, people[0])
             make_ready(people[1:])
             _warm(port, people)
@@ -148,38 +146,6 @@ def _some_profile() -> str:
 @contextmanager
 def _aws() -> Iterator[Aws]:
     port = free_port()
-    with _process("-m", "portal.demo.aws", "--port", str(port), "--create-delay", "0") as process:
-        _until_open(process, port)
+    with process("-m", "portal.demo.aws", "--port", str(port), "--create-delay", "0") as started:
+        until_open(started, port)
         yield Aws(port)
-
-
-@contextmanager
-def _portal() -> Iterator[tuple[int, psutil.Process]]:
-    port = free_port()
-    arguments = ["--config", "portal/gunicorn.py", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
-    with _process("-m", "gunicorn", "portal.wsgi", *arguments, "--threads", str(THREADS)) as process:
-        _until_open(process, port)
-        yield port, psutil.Process(process.pid).children()[0]
-
-
-@contextmanager
-def _process(*arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(40)
-
-
-def _until_open(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz"):
-                return
-        except OSError as error:
-            if getattr(error, "code", None):
-                return
-            time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} did not start")

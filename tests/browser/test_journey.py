@@ -53,7 +53,7 @@ def test_other_people_see_their_own_teams_only(page: Page, stack: Stack) -> None
 def test_team_of_others_is_not_found(page: Page, stack: Stack) -> None:
     sign_on(page, stack, "User 2")
     # The form of the person's own team, with its CSRF token, is bent to the other team.
-    page.locator("#tile-team2 form").evaluate("form => form.action = '/teams/team1/open/'")
+    page.locator("#tile-team2 form[data-busy]").evaluate("form => form.action = '/teams/team1/open/'")
     with page.expect_response(f"{stack.portal}/teams/team1/open/") as answer:
         open_team(page, "Team 2")
     assert answer.value.status == 404

@@ -88,14 +88,14 @@ class TestLanding:
         assert "your teams:" not in page
         assert "/people/" not in page
 
-    def test_it_costs_one_query_more_and_polls_none(
+    def test_owned_teams_and_running_apps_cost_one_query_each_and_polls_none(
         self, browsers: dict[str, Client], team: Team, people: dict[str, User], django_assert_num_queries: Any
     ) -> None:
         join(people["alice"], team)
         browsers["alice"].get("/")
         with django_assert_num_queries(2) as plain:
             browsers["alice"].get("/", headers=POLL)
-        with django_assert_num_queries(len(plain) + 1):
+        with django_assert_num_queries(len(plain) + 2):
             browsers["alice"].get("/")
 
 

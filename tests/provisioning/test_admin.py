@@ -1,5 +1,6 @@
 """Profiles in the admin."""
 
+import csv
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -222,6 +223,7 @@ class TestWhatAwsHas:
             client.create_space(
                 DomainId=world.domain_id, SpaceName=name, OwnershipSettings=mine,
                 SpaceSharingSettings={"SharingType": sharing},
+                SpaceSettings={"SpaceStorageSettings": {"EbsStorageSettings": {"EbsVolumeSizeInGb": 20}}},
             )  # fmt: skip
         client.create_app(DomainId=world.domain_id, SpaceName="lab", AppType="JupyterLab", AppName="notebook")
         aws.state.calls.clear()
@@ -239,7 +241,15 @@ class TestWhatAwsHas:
     def test_it_says_what_will_go_and_what_stays(self, world: World, name: str) -> None:
         response = client_of(name).get(f"{self.page(world)}?in_aws=1")
         page = response.content.decode()
-        for text in ("lab", "is deleted with its files", "common", "keeps the profile", "notebook", "JupyterLab"):
+        for text in (
+            "lab",
+            "is deleted with its files",
+            "common",
+            "keeps the profile",
+            "notebook",
+            "JupyterLab",
+            "20 GB go",
+        ):
             assert text in page
         assert not inline(response)
         assert not [each for each in world.operations() if not each.startswith("List")]
@@ -257,4 +267,28 @@ class TestWhatAwsHas:
     @pytest.mark.parametrize("name", ["charlie", "anonymous"])
     def test_nobody_else_asks_aws(self, world: World, name: str) -> None:
         client_of(name).get(f"{self.page(world)}?in_aws=1")
+        assert world.operations() == []
+
+    @pytest.mark.parametrize("name", ["alice", "bob"])
+    def test_it_can_be_downloaded(self, world: World, name: str) -> None:
+        for space in world.aws.state.all_spaces():
+            space.settings["AppType"] = "=HYPERLINK()"
+        response = client_of(name).get(f"{LIST}{world.profile.pk}/going.csv")
+        assert response["Content-Type"].startswith("text/csv")
+        assert "attachment" in response["Content-Disposition"]
+        rows = list(csv.reader(response.content.decode().splitlines()))
+        assert [row[:2] for row in rows[1:]] == [
+            ["profile", "user1-team1"], ["app", "notebook"], ["space", "lab"], ["space", "common"],
+        ]  # fmt: skip
+        assert (rows[3][3], rows[3][6]) == ("'=HYPERLINK()", "20")
+        assert rows[4][-1] == "stays, and keeps the profile"
+
+    def test_a_download_that_is_not_all_says_so(self, world: World, alice: Client) -> None:
+        world.aws.personality.down = True
+        table = alice.get(f"{LIST}{world.profile.pk}/going.csv").content.decode()
+        assert "not all,AWS could not be reached." in table
+
+    @pytest.mark.parametrize(("name", "status"), [("charlie", 403), ("anonymous", 302)])
+    def test_nobody_else_downloads_it(self, world: World, name: str, status: int) -> None:
+        assert client_of(name).get(f"{LIST}{world.profile.pk}/going.csv").status_code == status
         assert world.operations() == []

@@ -48,8 +48,8 @@ def step_all() -> None:
         tasks.ensure_profile(profile_id)
 
 
-def look(world: World) -> bool:
-    """Look at the domain as if a second had passed since the last time."""
+def look(world: World) -> float | None:
+    """Look at the domain as if a second had passed since the last time; returns the seconds until the next look."""
     from django.core.cache import cache
 
     cache.clear()
@@ -88,6 +88,18 @@ class TestManyAtOnce:
         for _ in range(5):
             tasks.watch_domain(many.team.domain_id)
         assert len(many.aws.calls("ListUserProfiles")) == 1
+
+    def test_while_a_person_waits_the_next_look_comes_sooner(self, many: World) -> None:
+        step_all()
+        patient = look(many)
+        profiles.request(user_id=many.user.pk, team_id=many.team.pk)
+        hurried = look(many)
+        assert patient is not None
+        assert hurried is not None
+        assert hurried < patient
+        # AWS takes long: looking more often would not make it faster.
+        Profile.objects.update(changed_at=timezone.now() - timedelta(minutes=1))
+        assert look(many) == patient
 
     def test_the_sweep_takes_up_a_lost_watch(self, many: World, hints: list[Any]) -> None:
         step_all()

@@ -16,7 +16,7 @@ from provisioning.models import Directory, Profile
 from provisioning.policies import documents, facts, options, statements
 from provisioning.policies.documents import Everything
 from provisioning.policies.options import OptionError, Options
-from teams.models import Domain, Group, TeamTag
+from teams.models import AwsAccount, Domain, Group, TagConstant, TeamTag
 from tests.factories import make_account, make_domain, make_mapping, make_team, make_user, role_arn
 from tests.provisioning.conftest import World
 
@@ -34,6 +34,7 @@ KNOWN_CONDITIONS = re.compile(
 OPERATORS = {
     *("StringEquals", "StringNotEquals", "ForAllValues:StringEquals", "ForAnyValue:StringEquals"),
     *("ArnLike", "ArnNotLike", "ArnNotEquals", "IpAddress", "Null"),
+    *("StringEqualsIfExists", "ForAllValues:StringNotEqualsIgnoreCase"),
 }
 
 pytestmark = pytest.mark.django_db
@@ -202,6 +203,38 @@ class TestPortalRole:
         tagging = {"StringEquals": {"sagemaker:TaggingAction": "CreateUserProfile"}}
         assert statement(name, "TagNewProfiles")["Condition"] == tagging
 
+    def test_tags_its_own_and_never_makes_them_anybody_elses(self, rows: None) -> None:
+        name = f"{STUDIO}-portal-role-permissions"
+        ours = {"sagemaker:ResourceTag/managed-by": "studio-portal"}
+        assert statement(name, "TagOwnProfiles")["Condition"] == {
+            "StringEquals": ours,
+            "StringEqualsIfExists": {"aws:RequestTag/managed-by": "studio-portal"},
+            "ForAllValues:StringEquals": {"aws:TagKeys": ["Team", "cost centre", "managed-by", "owner"]},
+        }
+        assert statement(name, "UntagOwnProfiles")["Condition"] == {
+            "StringEquals": ours,
+            "ForAllValues:StringNotEqualsIgnoreCase": {"aws:TagKeys": ["managed-by", "owner"]},
+        }
+
+    def test_tags_of_teams_may_be_templates(self, world: World) -> None:
+        TagConstant.objects.create(name="unit", value="7")
+        TeamTag.objects.create(team=world.team, key="Team", value="{unit}/{team}")
+        TeamTag.objects.create(team=world.team, key="mail", value="{email}")
+        account = world.team.domain.account.account_id
+        asked = statement(f"{account}-portal-role-permissions", "CreateProfiles")["Condition"]
+        assert asked["StringEquals"]["aws:RequestTag/Team"] == ["7/team1"]
+        assert "mail" in asked["ForAllValues:StringEquals"]["aws:TagKeys"]
+
+    def test_adoption_is_a_document_of_its_own_and_names_each_profile(self, world: World) -> None:
+        account = world.team.domain.account.account_id
+        name = f"{account}-portal-role-adoption"
+        assert name not in {each.name for each in made().documents}
+        world.make_foreign(tags={"owner": "user1"})
+        world.steps(Profile.State.READY)
+        found = statement(name, "TagAdoptedProfiles")
+        assert (found["Action"], found["Resource"]) == (["sagemaker:AddTags"], [world.profile.arn])
+        assert found["Condition"]["StringEquals"] == {"aws:RequestTag/managed-by": "studio-portal"}
+
     def test_mints_no_urls_where_aws_has_none(self, rows: None) -> None:
         found = resources_of(made(OTHER), "sagemaker:CreatePresignedDomainUrl")
         assert found == [f"arn:aws:sagemaker:eu-central-1:{OTHER}:user-profile/d-second/*"]
@@ -255,6 +288,13 @@ class TestPortalRole:
                 "Action": ["sts:SetSourceIdentity", "sts:TagSession"],
             },
         ]
+
+    def test_follows_the_switches_of_the_account(self, rows: None) -> None:
+        AwsAccount.objects.filter(account_id=OTHER).update(uses_source_identity=True)
+        found = body(f"{OTHER}-portal-role-trust")
+        assert found[1]["Action"] == ["sts:SetSourceIdentity"]
+        (caller,) = body("portal-principal")
+        assert caller["Action"] == ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
     def test_the_portal_itself_may_assume_these_roles_only(self, rows: None) -> None:
         (found,) = body("portal-principal")

@@ -51,7 +51,14 @@ def owners(*names: str, pks: tuple[int, ...] = ()) -> dict[str, str]:
         data[f"owners-{index}-user"] = name
         if index < len(pks):
             data[f"owners-{index}-id"] = str(pks[index])
-    return data
+    return data | cleanup()
+
+
+def cleanup(pk: int | None = None, **values: str | list[str]) -> dict[str, Any]:
+    """Return what the browser sends for the cleanup rule of a team; `pk` is that of the rule if there is one."""
+    data: dict[str, Any] = {"cleanup_rule-TOTAL_FORMS": "1", "cleanup_rule-INITIAL_FORMS": "1" if pk else "0"}
+    shown = {"warn_minutes": "30", "timezone": "UTC", **values} | ({"id": str(pk)} if pk else {})
+    return data | {f"cleanup_rule-0-{name}": value for name, value in shown.items()}
 
 
 def events(**filters: Any) -> list[AuditEvent]:

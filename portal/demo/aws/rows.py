@@ -126,13 +126,14 @@ class Space(Resource):
 
 @dataclass
 class App(Resource):
-    """An app of a profile or of a space: exactly one of `profile` and `space` is set."""
+    """An app of a profile or of a space: exactly one of `profile` and `space` is set; `active`: its last use."""
 
     kind: ClassVar[str] = "app"
 
     app_type: str = "JupyterServer"
     profile: str = ""
     space: str = ""
+    active: float | None = None
 
     @property
     def path(self) -> str:

@@ -27,8 +27,12 @@ class Command(BaseCommand):
             ("--vpce", "a VPC endpoint through which URLs are minted and Studio is opened"),
         ):
             parser.add_argument(name, action="append", default=[], help=f"{told}; may be repeated")
-        parser.add_argument("--tag-session", action="store_true", help="sessions of the portal carry tags")
-        parser.add_argument("--source-identity", action="store_true", help="sessions carry a source identity")
+        parser.add_argument(
+            "--tag-session", action="store_true", help="sessions carry tags in every account, whatever its row says"
+        )
+        parser.add_argument(
+            "--source-identity", action="store_true", help="sessions carry a source identity in every account"
+        )
 
     def handle(self, *args: Any, **given: Any) -> None:
         """Print the documents; exit with 1 for an account or a name that is not there, or an option that cannot be."""

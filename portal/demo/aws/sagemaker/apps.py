@@ -36,6 +36,7 @@ def describe(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         **_row(app),
         "AppArn": app.arn,
         "FailureReason": app.failure_reason if app.status == "Failed" else None,
+        "LastUserActivityTimestamp": app.active,
     }
 
 

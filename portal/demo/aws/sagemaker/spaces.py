@@ -92,8 +92,8 @@ def _common(space: Space) -> dict[str, Any]:
 
 def _row(space: Space) -> dict[str, Any]:
     row = {name: value for name, value in _common(space).items() if value is not None}
-    if "AppType" in space.settings:
-        row["SpaceSettingsSummary"] = {"AppType": space.settings["AppType"]}
+    if summary := {key: space.settings[key] for key in ("AppType", "SpaceStorageSettings") if key in space.settings}:
+        row["SpaceSettingsSummary"] = summary
     if space.owner:
         row["OwnershipSettingsSummary"] = {"OwnerUserProfileName": space.owner}
     if space.sharing:
