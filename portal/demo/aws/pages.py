@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from portal.demo.aws import working
 from portal.demo.aws.rows import Ticket, digest
 from portal.demo.aws.state import State
 from portal.demo.aws.wire import Reply
@@ -44,9 +45,13 @@ def studio(state: State, token: str) -> Reply:
         ticket = state.tickets.pop(digest(token), None)
     if ticket is None:
         return refused()
-    state.save()
     if ticket.expires <= state.clock.now():
+        state.save()
         return refused()
+    if state.people_work:
+        with state.lock:
+            working.begin(state, ticket)
+    state.save()
     rows = "".join(
         f'<div><dt>{label}</dt><dd id="{name}">{escape(value)}</dd></div>' for name, label, value in _facts(ticket)
     )

@@ -72,6 +72,8 @@ class State:
         self.personality = Personality()
         self.path = path
         self.home_account = "111122223333"
+        # Whether who enters Studio begins to work there.
+        self.people_work = False
         self.accounts: dict[str, Account] = {}
         self.domains: dict[str, Domain] = {}
         self.profiles: dict[tuple[str, str], Profile] = {}
