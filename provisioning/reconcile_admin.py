@@ -253,7 +253,11 @@ def _links(run: Reconciliation, column: str, rows: list[tuple[str, str, int]]) -
 
 
 def _json(value: Any) -> SafeString:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, sort_keys=True)) if value else NOTHING
+    return (
+        format_html("<pre>{}</pre>", json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+        if value
+        else NOTHING
+    )
 
 
 def _name(view: str) -> str:

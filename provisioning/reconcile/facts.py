@@ -27,7 +27,7 @@ class Known:
 
 def rows_of(domain: Domain) -> QuerySet[Profile]:
     """Return the rows of a domain with the role that each should have by now, and their names in lower case."""
-    rows = Profile.objects.filter(domain=domain).select_related("user", "team__domain__account")
+    rows = Profile.objects.filter(domain=domain).select_related("user", "team__domain__account", "team__cleanup_rule")
     return rows.annotate(role=access.role_of("user_id", "team_id"), key=Lower("name"))
 
 
@@ -41,10 +41,10 @@ def rows_named(domain: Domain, keys: Iterable[str]) -> QuerySet[Profile]:
 def known(rows: Iterable[Profile]) -> dict[str, Known]:
     """Return these rows, which `rows_of` gave, by name in lower case."""
     found = {}
-    teams: dict[int, TeamTags] = {}
+    teams: dict[int, forms.TeamForm] = {}
     for profile in rows:
         if profile.team_id not in teams:
-            teams[profile.team_id] = tags_of(profile.team)
+            teams[profile.team_id] = forms.of_team(profile.team)
         annotated: Any = profile
         recorded = Recorded(
             state=profile.state,
@@ -57,21 +57,7 @@ def known(rows: Iterable[Profile]) -> dict[str, Known]:
     return found
 
 
-@dataclass(frozen=True)
-class TeamTags:
-    """The tags of a team as they are written, and the constants that they name."""
-
-    tags: dict[str, str]
-    constants: dict[str, str]
-
-
-def tags_of(team: Team) -> TeamTags:
-    """Return what the tags of a team's profiles are made of."""
-    tags = dict(team.tags.values_list("key", "value"))
-    return TeamTags(tags, forms.constants(tags.values()))
-
-
-def wanted_of(profile: Profile, role: str | None, of_team: TeamTags) -> desired.DesiredProfile | None:
+def wanted_of(profile: Profile, role: str | None, shared: forms.TeamForm) -> desired.DesiredProfile | None:
     """Return the form that a profile should have; None where there is none, which its own steps say."""
     team = profile.team
     if role is None or team.domain_id != profile.domain_id:
@@ -79,16 +65,7 @@ def wanted_of(profile: Profile, role: str | None, of_team: TeamTags) -> desired.
     if role_names.faults(role, account=team.domain.account.account_id):
         return None
     try:
-        return desired.desired(
-            name=profile.name,
-            username=profile.user.username,
-            team_slug=team.slug,
-            execution_role_arn=role,
-            user_settings=team.user_settings,
-            team_tags=of_team.tags,
-            email=profile.user.email,
-            constants=of_team.constants,
-        )
+        return forms.wanted(profile, role, shared)
     except (desired.TooManyTagsError, UnknownTagNameError):
         return None
 

@@ -175,7 +175,8 @@ def _begin(run: Reconciliation) -> None:
 
 def _overtake(run: Reconciliation) -> None:
     """Throw away what older comparisons had held back: this one knows better."""
-    for older in Reconciliation.objects.filter(domain=run.domain, state=State.HELD).exclude(pk=run.pk):
+    held = Reconciliation.objects.select_for_update(of=("self",)).filter(domain=run.domain, state=State.HELD)
+    for older in held.select_related("domain").exclude(pk=run.pk):
         _close(older, State.DISCARDED)
         _record(Audited.RECONCILE_DISCARDED, older, _actions(older), reason="A newer comparison took its place.")
 

@@ -130,6 +130,7 @@ class Reading:
             self._keep(found)
 
     def _compare(self, found: "Found", seen: SeenProfile, known: facts.Known | None) -> None:
+        """Compare one profile of the list, as far as that is anybody's business now. Raises AwsError."""
         recorded = known.recorded if known else None
         if known and not self._is_unchanged(known.profile):
             found.left_alone += 1
@@ -139,6 +140,11 @@ class Reading:
         if recorded and recorded.state == State.READY and not recorded.has_access:
             found.add(seen.name, known, plan.compare(None, recorded))
             return
+        self._look_closer(found, seen, known)
+
+    def _look_closer(self, found: "Found", seen: SeenProfile, known: facts.Known | None) -> None:
+        """Ask AWS about one profile. Raises AwsError."""
+        recorded = known.recorded if known else None
         found.looked_at += 1
         try:
             actual = self._actual(seen.name, recorded)

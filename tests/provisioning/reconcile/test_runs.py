@@ -18,7 +18,7 @@ from provisioning.aws.studio import ProfilePage, Studio
 from provisioning.models import Profile, ReconcileItem, Reconciliation, SeenProfile
 from provisioning.reconcile import finishing, runs
 from provisioning.reconcile.reading import ClaimLost, Reading
-from teams.models import Domain, Membership, User
+from teams.models import CleanupRule, Domain, Membership, User
 from tests.factories import make_domain, make_team, make_user
 from tests.provisioning.reconcile.conftest import OLD, Compared, State, Trigger
 
@@ -94,6 +94,16 @@ class TestRepairs:
         assert profile.tags["cost"] == "42"
         assert world.compare().counts == {}
         assert detail == {"has": {"cost": "43"}, "wanted": {"cost": "42"}}
+
+    def test_what_the_workers_make_of_rules_and_templates_is_no_difference(self, world: Compared) -> None:
+        world.team.tags.create(key="who", value="{user} of {team}")
+        CleanupRule.objects.create(team=world.team, idle_shutdown_minutes=90)
+        assert [kind for _, kind, _ in world.found(world.compare())] == ["settings", "tags"]
+        for _ in range(4):
+            Profile.objects.update(due_at=timezone.now())
+            profiles.ensure(world.row("user1-team1").pk)
+        assert world.in_aws("user1-team1").tags["who"] == "user1 of team1"
+        assert world.compare().counts == {}
 
     def test_access_that_ended_unnoticed_is_ended(self, world: Compared) -> None:
         Membership.objects.all().delete()
