@@ -53,6 +53,21 @@ def studio(state: State, token: str) -> Reply:
     return _html(200, TITLE, f"<p>This is where Studio would start, with these rights:</p>\n<dl>{rows}</dl>")
 
 
+def domain(state: State, domain_id: str) -> Reply:
+    """Show the address of a domain in SSO mode, where IAM Identity Center would ask who it is; 404 for any other."""
+    found = state.domain(domain_id)
+    if found is None or found.auth_mode != "SSO":
+        return not_found()
+    rows = (
+        ("account", "AWS account", found.account),
+        ("region", "Region", found.region),
+        ("domain", "Domain", found.name),
+    )
+    told = "".join(f'<div><dt>{label}</dt><dd id="{name}">{escape(value)}</dd></div>' for name, label, value in rows)
+    text = "<p>This is where IAM Identity Center would sign people on, and Studio would start.</p>"
+    return _html(200, f"Studio of domain {domain_id} (SSO)", f"{text}\n<dl>{told}</dl>")
+
+
 def refused() -> Reply:
     """Return the page for a URL that opens nothing."""
     return _html(

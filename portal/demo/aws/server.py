@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/auth":
             token = parse_qs(url.query).get("token", [""])[0]
             self._answer(lambda: pages.studio(self._endpoint.state, token))
+        elif url.path.startswith("/domains/"):
+            self._answer(lambda: pages.domain(self._endpoint.state, url.path.rpartition("/")[2]))
         elif url.path == "/studio.css":
             self._answer(pages.stylesheet)
         elif url.path.startswith("/_"):
