@@ -305,7 +305,9 @@ class TestSchedule:
         scans.prepare()
         settings.APPS_SCAN_MINUTES = 0
         assert scans.due(10) == []
+        DomainScan.objects.update(created_at=timezone.now() - timedelta(hours=2))
         assert not scans.late()
+        assert admin_status.read()
 
     def test_a_domain_that_is_not_read_for_long_is_told_of(self, world: Apps) -> None:
         assert [each for each in admin_status.notices() if "apps" in each.text] == []
