@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 
-from portal import admin_aws, admin_form, admin_status, admin_views, passwords
+from portal import admin_aws, admin_costs, admin_form, admin_status, admin_views, passwords
 from teams import audit
 from teams.models import AuditEvent, User
 
@@ -36,9 +36,10 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "provisioning",
         (
             *("provisioning.profile", "provisioning.runningapp", "provisioning.studiospace", "provisioning.domainscan"),
-            "provisioning.quotaalarm",
+            *("provisioning.reconciliation", "provisioning.reconcileitem", "provisioning.quotaalarm"),
         ),
     ),
+    ("Costs", "costs", ("provisioning.price", "provisioning.budgetmonth")),
     ("Log", "log", ("teams.auditevent",)),
 )
 
@@ -46,6 +47,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 # Pages that belong to no model, by the group in which they stand: name of the address, and what the link says.
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "aws": (("policies", "IAM policies"), ("preflight", "Preflight")),
+    "costs": (("costs", "What apps cost"),),
     "people": (("why", "Why has somebody access?"), ("access_review", "Who had access?")),
 }
 
@@ -174,7 +176,8 @@ class PortalAdminSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Return the addresses of the pages that belong to no model, and Django's."""
-        return [*admin_views.urls(self), *admin_aws.urls(self), *admin_form.urls(self), *super().get_urls()]
+        own = (admin_views, admin_aws, admin_form, admin_costs)
+        return [*(url for pages in own for url in pages.urls(self)), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the groups of models and how the portal is doing."""

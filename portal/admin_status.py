@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
 from provisioning.quotas import PROFILE_QUOTA
+from provisioning.reconcile import standing as comparisons
 from provisioning.running import scans
 from teams import access
 from teams.models import IdentityProvider, Membership, Team
@@ -30,6 +32,9 @@ LABELS: dict[str, str] = {
 READ_LATE = "domains read late"
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
+
+# How many instance types a warning names.
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,14 @@ class Notice:
 
 
 def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
-    """Return the warnings about identity providers, directories, quotas and scans for apps, the worst of each first.
+    """Return the warnings of all kinds, the worst of each first.
 
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """
-    return [*_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_scan_notices(figures)]
+    return [
+        *_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_scan_notices(figures),
+        *_price_notices(),
+    ]  # fmt: skip
 
 
 def _scan_notices(figures: Iterable[Figure] | None) -> list[Notice]:
@@ -85,6 +93,16 @@ def _quota_notices(figures: Iterable[Figure] | None) -> list[Notice]:
     ]
 
 
+def _price_notices() -> list[Notice]:
+    missing = prices.noted_missing()
+    if not missing:
+        return []
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    text = f"Some apps of this month count as nothing, because there is no price for {', '.join(missing[:MOST_NAMED])}"
+    text += f"{more}."
+    return [Notice(text, reverse("admin:provisioning_price_changelist"), alarming=False)]
+
+
 def _directory_notices() -> list[Notice]:
     return [
         Notice(
@@ -94,7 +112,7 @@ def _directory_notices() -> list[Notice]:
             else reverse(f"admin:provisioning_{each.page}_changelist"),
             each.alarming,
         )
-        for each in directories.warnings()
+        for each in (*directories.warnings(), *comparisons.warnings())
     ]
 
 

@@ -3,6 +3,7 @@
 `manage.py` runs them by itself; the web server and Celery call `require_valid_configuration`.
 """
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from email.utils import parseaddr
@@ -153,10 +154,14 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "CELERY_WORKER_CONCURRENCY": (1, 256),
         "IDENTITYSTORE_CALLS_PER_SECOND": (0.1, 1000),
         "SAGEMAKER_CALLS_PER_SECOND": (0.1, 1000),
+        # 0 is off.
+        "RECONCILE_HOURS": (0, 30 * 24),
         "APPS_SCAN_MINUTES": (0, 24 * 60),
         "APPS_ACTIVITY_MINUTES": (0, 7 * 24 * 60),
         "ACCESS_MAX_DAYS": (1, 3650),
         "ACCESS_REMINDER_DAYS": (1, 90),
+        # A month that is not over yet is never thrown away, nor the one before.
+        "USAGE_DAYS": (62, 3650),
         # A mail takes several answers, and is claimed for five minutes.
         "EMAIL_TIMEOUT": (1, 30),
     }
@@ -199,6 +204,15 @@ def check_mail(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Check
         hint = "Set the sender of the portal's mail: studio-portal@example.com"
         return [Error("DEFAULT_FROM_EMAIL is no mail address.", hint=hint, id="portal.E021")]
     return []
+
+
+@register(Tags.security)
+def check_currency(app_configs: Sequence[Any] | None = None, **_: Any) -> list[CheckMessage]:
+    """E024: a currency that pages and mails could not show."""
+    if re.fullmatch(r"[A-Z]{3}", settings.CURRENCY):
+        return []
+    hint = "Set the three letters of the currency that the price table is in, like USD."
+    return [Error("CURRENCY is no currency.", hint=hint, id="portal.E024")]
 
 
 @register(Tags.security)

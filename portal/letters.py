@@ -11,18 +11,19 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import dateformat, timezone
 
-from provisioning.models import RunningApp
+from provisioning.costs import money, months
+from provisioning.models import BudgetMonth, RunningApp, UsageHour
 from provisioning.running import claims, cleanup, own
 from teams import owners
 from teams.models import AccessRequest, Farewell, Grant, Team, User
 from teams.wording import one_line
 
-Row: TypeAlias = Any  # AccessRequest, Grant, Farewell or RunningApp
+Row: TypeAlias = Any  # AccessRequest, Grant, Farewell, BudgetMonth or RunningApp
 
 # News that could not be told for so long is none any more.
 STALE = timedelta(days=3)
@@ -67,6 +68,21 @@ def _taken(now: datetime) -> QuerySet[Farewell]:
     return _waiting(Farewell, now, person_told_at=None, taken_at__gt=now - STALE)
 
 
+def _budget_warned(now: datetime) -> QuerySet[BudgetMonth]:
+    return _budgets(now).filter(warned_at__gt=now - STALE, warning_told_at=None, exceeded_at=None)
+
+
+def _budget_spent(now: datetime) -> QuerySet[BudgetMonth]:
+    return _budgets(now).filter(exceeded_at__gt=now - STALE, end_told_at=None)
+
+
+def _budgets(now: datetime) -> QuerySet[BudgetMonth]:
+    """Return the alarms of the present month that nobody has claimed, without those that were lifted."""
+    somebody = Q(user=None) | Q(user__is_active=True)
+    rows = BudgetMonth.objects.filter(somebody, month=months.of(now), mail_after__lte=now, lifted_at=None)
+    return rows.select_related("user", "team").order_by("mail_after", "pk")
+
+
 def _stopping(now: datetime) -> QuerySet[RunningApp]:
     by_rule = {"stop_reason__in": claims.RULES, "stop_at__gt": now, "ended_at": None}
     return _waiting(RunningApp, now, warned_at=None, team__isnull=False, **by_rule).select_related(
@@ -107,6 +123,38 @@ def _write_ending(grant: Grant) -> EmailMessage | None:
 def _write_taken(farewell: Farewell) -> EmailMessage | None:
     subject = f"Your access to {farewell.team} was taken back"
     return _letter("taken", farewell, subject, to=[farewell.user], moment=farewell.taken_at)
+
+
+def _write_budget_warned(row: BudgetMonth) -> EmailMessage | None:
+    return _budget_letter("budget_warned", row, "is nearly spent", moment=row.warned_at)
+
+
+def _write_budget_spent(row: BudgetMonth) -> EmailMessage | None:
+    return _budget_letter("budget_spent", row, "is spent", moment=row.exceeded_at)
+
+
+def _budget_letter(name: str, row: BudgetMonth, what: str, *, moment: datetime | None) -> EmailMessage | None:
+    """Write to the person whose budget it is and the team's owners; of a team's budget to whoever spent of it."""
+    owning = owners.of(row.team) if row.team else []
+    if row.user is None:
+        whose, to, bcc = f"The budget of the team {row.team}", owning or owners.admins(), _spenders(row)
+    else:
+        whose, to, bcc = f"Your budget in the team {row.team}" if row.team else "Your budget", [row.user], owning
+    more = {
+        "whose": one_line(whose),
+        "spent": money.shown(row.spent),
+        "budget": money.shown(row.budget),
+        "percent": money.percent(row.spent, row.budget),
+        "until": months.after(row.month),
+    }
+    return _letter(name, row, f"{whose} {what}", to=to, bcc=bcc, moment=moment, more=more)
+
+
+def _spenders(row: BudgetMonth) -> list[User]:
+    """Return the people whose apps cost something of a team's budget."""
+    hours = UsageHour.objects.filter(team=row.team, user=OuterRef("pk"), cost__gt=0)
+    spent = hours.filter(hour__gte=months.begins(row.month), hour__lt=months.ends(row.month))
+    return list(User.objects.filter(Exists(spent), is_active=True).order_by("username")[:MAX_RECIPIENTS])
 
 
 def _write_stopping(app: RunningApp) -> EmailMessage | None:
@@ -156,9 +204,12 @@ def _addresses(people: Iterable[User]) -> list[str]:
     return list(found)[:MAX_RECIPIENTS]
 
 
-def _links(team: Team) -> dict[str, str]:
+def _links(team: Team | None) -> dict[str, str]:
+    portal = {"portal_url": f"{settings.PORTAL_URL}/"}
+    if team is None:
+        return {**portal, "contact": one_line(settings.SUPPORT_CONTACT)}
     return {
-        "portal_url": f"{settings.PORTAL_URL}/",
+        **portal,
         "people_url": settings.PORTAL_URL + reverse("people", args=[team.slug]),
         "request_url": settings.PORTAL_URL + reverse("request"),
         "team_url": settings.PORTAL_URL + reverse("team", args=[team.slug]),
@@ -176,5 +227,7 @@ KINDS = (
     Kind("given", "person_told_at", _given, _write_given),
     Kind("taken", "person_told_at", _taken, _write_taken),
     Kind("ending", "reminded_at", _ending, _write_ending),
+    Kind("budget_warned", "warning_told_at", _budget_warned, _write_budget_warned),
+    Kind("budget_spent", "end_told_at", _budget_spent, _write_budget_spent),
     Kind("stopping", "warned_at", _stopping, _write_stopping),
 )

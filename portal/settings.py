@@ -236,6 +236,13 @@ if MAIL_IS_ON:
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"studio-portal@{_portal.hostname or 'localhost'}"
 
+# --- What running apps cost -----------------------------------------------------------------------------------------
+
+# What the price table is in; amounts are shown with it and never converted.
+CURRENCY = env.str("CURRENCY", default="USD")
+# For how many days the hours of apps are kept.
+USAGE_DAYS = env.int("USAGE_DAYS", default=400)
+
 # --- AWS ------------------------------------------------------------------------------------------------------------
 
 AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", default="")
@@ -246,6 +253,8 @@ SAGEMAKER_CALLS_PER_SECOND = env.float("SAGEMAKER_CALLS_PER_SECOND", default=10.
 # Every so many minutes the apps of each domain are read (0: never), and a running app is asked for its last activity.
 APPS_SCAN_MINUTES = env.int("APPS_SCAN_MINUTES", default=5)
 APPS_ACTIVITY_MINUTES = env.int("APPS_ACTIVITY_MINUTES", default=60)
+# Each domain that has teams is compared with what should be every so many hours; 0: only when somebody asks.
+RECONCILE_HOURS = env.int("RECONCILE_HOURS", default=6)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -267,11 +276,18 @@ CELERY_BEAT_SCHEDULE = {
     "end_access": {"task": "provisioning.tasks.end_access", "schedule": 30.0, "options": {"expires": 25}},
     "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
     "directories": {"task": "provisioning.tasks.sweep_directories", "schedule": 10.0, "options": {"expires": 30}},
+    "count_usage": {"task": "provisioning.tasks.count_usage", "schedule": 60.0, "options": {"expires": 50}},
+    "purge_usage": {"task": "provisioning.tasks.purge_usage", "schedule": crontab(hour="4", minute="7")},
     "apps": {"task": "provisioning.tasks.sweep_apps", "schedule": 10.0, "options": {"expires": 30}},
     "cleanup": {"task": "provisioning.tasks.clean_up_apps", "schedule": 60.0, "options": {"expires": 50}},
     "purge_directories": {
         "task": "provisioning.tasks.purge_directories",
         "schedule": crontab(hour="3", minute="47"),
+    },
+    "reconcile": {"task": "provisioning.tasks.sweep_reconciliations", "schedule": 60.0, "options": {"expires": 50}},
+    "purge_reconciliations": {
+        "task": "provisioning.tasks.purge_reconciliations",
+        "schedule": crontab(hour="4", minute="7"),
     },
     # Which providers are due is in their rows: hourly, and every five minutes after a failure.
     "refresh_identity_providers": {

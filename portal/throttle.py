@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from django.core.cache import cache
 from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
 
 from portal.middleware import client_network
 from teams import audit
@@ -47,6 +48,14 @@ def take_back(key: str) -> None:
 def forget(key: str) -> None:
     """Start over at nothing; raises like `add`."""
     cache.delete(key)
+
+
+def now_and_then(key: str, *, seconds: int) -> bool:
+    """Whether `key` was not asked for within so many seconds; also while the cache cannot say so."""
+    try:
+        return bool(cache.add(key, 1, timeout=seconds))
+    except RedisError:
+        return True
 
 
 def name(*parts: str) -> str:

@@ -24,6 +24,7 @@ from portal import breakglass as emergency
 from portal import throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
+from portal.spent import budget_spent
 from provisioning import crowd, landings, launch, profiles
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
@@ -65,7 +66,9 @@ class Tile:
 
     @property
     def state_label(self) -> str:
-        """The state in a word or two."""
+        """The state in a word or two; a spent budget is in the way whatever the profile's state is."""
+        if self.team.budget_spent:
+            return "Budget spent"
         return LABELS.get(self.state, "Not prepared yet")
 
     @property
@@ -104,11 +107,13 @@ def landing(request: HttpRequest) -> HttpResponse:
     if not isinstance(user, User):
         return render(request, "portal/signed_out.html")
     context: dict[str, object] = {"person": user, "support_contact": settings.SUPPORT_CONTACT}
-    if not request.headers.get("HX-Request"):
+    whole = not request.headers.get("HX-Request")
+    if whole:
         # A poll takes the tiles only.
         context["overview"] = owners.overview(user)
         context["apps"] = own.of(user)
-    tiles = [_tile(each) for each in tiles_of.for_user(user)]
+    found, context["costs"] = tiles_of.for_user(user, whole)
+    tiles = [_tile(each) for each in found]
     if not tiles:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
@@ -117,6 +122,8 @@ def landing(request: HttpRequest) -> HttpResponse:
 
 
 def _tile(team: TeamTile) -> Tile:
+    if team.budget_spent:
+        return Tile(team, "spent", "Studio does not open until next month, unless an administrator lifts the budget.")
     detail = _explain(team.state, team.due_at) if team.state in TROUBLE else ""
     return Tile(team, _shown(team.state) or "none", detail)
 
@@ -148,6 +155,8 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     target = launch.find(user, slug)
     if target is None:
         return _not_theirs(user, slug)
+    if target.budget_spent:
+        return budget_spent(request, user, target)
     landing = request.POST.get("landing", "")
     try:
         target = landings.choose(target, landing=landing, space=request.POST.get("space", ""))

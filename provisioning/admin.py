@@ -13,9 +13,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from provisioning import adopting, ending, inventory, permissions, profiles
+from provisioning.costs.admin import PriceAdmin as PriceAdmin
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
 from provisioning.quota_admin import QuotaAlarmAdmin as QuotaAlarmAdmin
+from provisioning.reconcile_admin import ReconciliationAdmin as ReconciliationAdmin
 from provisioning.running_admin import RunningAppAdmin as RunningAppAdmin
 from teams import sheets
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline

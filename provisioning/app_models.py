@@ -192,6 +192,7 @@ class UsageHour(models.Model):
             models.Index(fields=("team", "hour"), name="usage_team"),
             models.Index(fields=("user", "hour"), name="usage_user"),
             models.Index(fields=("hour",), name="usage_hour"),
+            models.Index(fields=("app", "hour"), condition=models.Q(per_hour__isnull=True), name="usage_without_price"),
         )
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ dead one had begun is recognised by its tags.
 
 import uuid
 from dataclasses import replace
+from typing import Any
 
 from django.utils import timezone
 
@@ -28,6 +29,7 @@ from provisioning.rows import (
     BAD_ROLE,
     DEADLINE,
     LAG,
+    LOOKS,
     MAX_REPAIRS,
     NO_ERROR,
     NO_FORM,
@@ -90,19 +92,27 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
         )
     try:
         wanted = forms.wanted(profile, role)
-    except desired.TooManyTagsError as error:
-        return row.park("TooManyTags", str(error))
-    except UnknownTagNameError as error:
-        return row.park("UnknownTagName", str(error))
+    except (desired.TooManyTagsError, UnknownTagNameError) as error:
+        code = "UnknownTagName" if isinstance(error, UnknownTagNameError) else "TooManyTags"
+        return row.park(code, str(error), **_left_open(profile, was, role))
     try:
         step = Step(row, wanted)
         return step.settled(listed) if listed and step.is_as_asked() else step.run()
     except AwsError as error:
-        # A profile that was seen in service is not spoilt by a portal that may not look at it or change it. What failed
-        # or was foreign before is no better for that.
-        fits = bool(profile.arn) and profile.execution_role_arn == wanted.execution_role_arn
-        usable = fits and was in (State.READY, State.CREATING)
-        return row.failed(error, parked=State.READY if usable else State.FAILED)
+        return row.failed(error, parked=State.READY if _is_usable(profile, was, role) else State.FAILED)
+
+
+def _is_usable(profile: Profile, was: str, role: str) -> bool:
+    """Whether a profile was seen in service with its role: it is not spoilt by what the portal cannot do to it now.
+
+    What failed or was foreign before is no better for that.
+    """
+    return was in (State.READY, State.CREATING) and bool(profile.arn) and profile.execution_role_arn == role
+
+
+def _left_open(profile: Profile, was: str, role: str) -> dict[str, Any]:
+    """Return how a profile is parked whose tags cannot be: one in service stays open and is looked at now and then."""
+    return {"state": State.READY, "after": PARKED} if was == State.READY and _is_usable(profile, was, role) else {}
 
 
 class Step(Work):
@@ -123,7 +133,7 @@ class Step(Work):
             if self.just_made():
                 return self.row.release(seconds=1)
             return self.create(error)
-        return self.decide(seen)
+        return self.decide(seen, looked=True)
 
     def just_made(self) -> bool:
         """Whether AWS answered for our create moments ago: then “not found” is only a reading that lags behind."""
@@ -223,8 +233,11 @@ class Step(Work):
         )  # fmt: skip
         return replace(following, seconds=None, watch=self.profile.domain_id) if crowded else following
 
-    def decide(self, seen: ProfileDescription) -> Next:
-        """Do what the profile's status asks for, and only to a profile that is ours."""
+    def decide(self, seen: ProfileDescription, *, looked: bool = False) -> Next:
+        """Do what the profile's status asks for, and only to a profile that is ours.
+
+        `looked`: it was looked for, and not met because AWS lets no other be made.
+        """
         if seen.status in {"Pending", "Updating", "Deleting"}:
             return self.wait(seen)
         if self.profile.state == State.READY and self.has_all(seen):
@@ -233,12 +246,25 @@ class Step(Work):
         if not self.made_by_us(seen):
             tags = self.studio.list_tags(seen.arn)
             if not desired.is_ours(tags, self.wanted, recorded=self.recorded(seen)):
+                if looked and self.tags_may_lag(tags):
+                    attempts = self.profile.attempts
+                    return self.row.release(seconds=2.0**attempts, attempts=attempts + 1)
                 return found.decide(self, seen, tags)
         if seen.status in {"InService", "Update_Failed"}:
             return form.bring(self, seen, tags)
         if seen.status in {"Failed", "Delete_Failed"}:
             return self.remake(seen)
         return self.wait(seen)
+
+    def tags_may_lag(self, tags: dict[str, str]) -> bool:
+        """Whether our tags are only not to be seen yet: a create was not answered, or an adoption has just set them."""
+        profile = self.profile
+        if not profile.managed or profile.attempts >= LOOKS:
+            return False
+        if profile.adopted_by and not profile.form_version:
+            return True
+        unanswered = profile.state == State.CREATING and not profile.arn
+        return unanswered and desired.contradiction(tags, self.wanted) is None
 
     def has_all(self, seen: ProfileDescription) -> bool:
         """Whether a profile is in service with everything that it should have, as far as its description tells."""

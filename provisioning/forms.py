@@ -1,6 +1,8 @@
 """The form that a profile should have, read from the rows."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
@@ -9,24 +11,41 @@ from provisioning.desired import DesiredProfile
 from provisioning.models import Profile
 from provisioning.running.idle import idle_settings
 from teams import tag_templates
-from teams.models import TagConstant, TeamTag
+from teams.models import TagConstant, Team, TeamTag
 
 
-def wanted(profile: Profile, execution_role_arn: str) -> DesiredProfile:
+@dataclass(frozen=True)
+class TeamForm:
+    """What the forms of a team's profiles have in common: settings, tags as they are written, and their constants."""
+
+    user_settings: dict[str, Any]
+    tags: dict[str, str]
+    constants: dict[str, str]
+
+
+def of_team(team: Team) -> TeamForm:
+    """Return what a team whose `cleanup_rule` is loaded wants of all its profiles; one query, two with constants."""
+    tags = dict(team.tags.values_list("key", "value"))
+    settings = idle_settings(getattr(team, "cleanup_rule", None), team.user_settings)
+    return TeamForm(settings, tags, constants(tags.values()))
+
+
+def wanted(profile: Profile, execution_role_arn: str, shared: TeamForm | None = None) -> DesiredProfile:
     """Return what AWS should have for a profile whose `user`, `team` and `team__cleanup_rule` are loaded.
 
-    One query, two with constants. Raises TooManyTagsError and UnknownTagNameError.
+    `shared` is what `of_team` said, where it is at hand: then there is no query. Raises TooManyTagsError and
+    UnknownTagNameError.
     """
-    team_tags = dict(profile.team.tags.values_list("key", "value"))
+    shared = shared or of_team(profile.team)
     return desired.desired(
         name=profile.name,
         username=profile.user.username,
         team_slug=profile.team.slug,
         execution_role_arn=execution_role_arn,
-        user_settings=idle_settings(getattr(profile.team, "cleanup_rule", None), profile.team.user_settings),
-        team_tags=team_tags,
+        user_settings=shared.user_settings,
+        team_tags=shared.tags,
         email=profile.user.email,
-        constants=constants(team_tags.values()),
+        constants=shared.constants,
     )
 
 

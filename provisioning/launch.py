@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from provisioning import desired, places, queue
 from provisioning.aws.client import Account, Session, warm
 from provisioning.aws.errors import AlreadyExists, Denied, Invalid, NotFound
 from provisioning.aws.studio import Presigned, Studio
+from provisioning.costs import budgets, months
 from provisioning.database import give_back_connection
 from provisioning.models import Profile
 from provisioning.naming import session_name
@@ -39,7 +40,8 @@ class Target:
     """What one person may open: the team, the profile as the portal knows it, and the role it must have now.
 
     `session` is that of the account's role in which the URL is minted; None: the portal's own. `landing_uri` and
-    `space_name` are where Studio opens, empty: as it likes.
+    `space_name` are where Studio opens, empty: as it likes. `budget_spent` says that a budget keeps the person out
+    until the month turns or an admin lifts it.
     """
 
     user_id: int
@@ -60,6 +62,7 @@ class Target:
     space_name: str = ""
     # The places in Studio that the team's settings close.
     closed: frozenset[str] = frozenset()
+    budget_spent: bool = False
 
 
 def find(user: User, slug: str) -> Target | None:
@@ -93,6 +96,7 @@ def find(user: User, slug: str) -> Target | None:
         landing_uri=row["landing_uri"],
         space_name=row["space_name"],
         closed=places.closed(row["hidden_apps"], row["web_portal"]),
+        budget_spent=row["budget_spent"],
     )
 
 
@@ -253,6 +257,7 @@ def _looked_often(target: Target, now: datetime) -> bool:
 
 _USER = -1
 _SLUG = "the slug"
+_MONTH = "the month"
 _COLUMNS = {
     "team_id": F("team_id"),
     "session_duration": F("team__session_duration"),
@@ -275,6 +280,9 @@ _COLUMNS = {
     "state": F("own__state"),
     "profile_role": F("own__execution_role_arn"),
     "profile_domain": F("own__domain_id"),
+    "budget_spent": Exists(
+        budgets.refusing(budgets.marked_month(_MONTH), team=OuterRef("team_id"), user=OuterRef("user_id"))
+    ),
 }
 _NAMES = (*_COLUMNS, "role")
 
@@ -289,9 +297,9 @@ def _query() -> QuerySet[Membership, tuple[Any, ...]]:
     )
 
 
-_TARGET = Prepared(_query, user=_USER, slug=_SLUG)
+_TARGET = Prepared(_query, user=_USER, slug=_SLUG, month=_MONTH)
 
 
 def _fetch(user_id: int, slug: str) -> dict[str, Any] | None:
-    rows = _TARGET.rows(user=user_id, slug=slug)
+    rows = _TARGET.rows(user=user_id, slug=slug, month=months.of(timezone.now()))
     return dict(zip(_NAMES, rows[0], strict=True)) if rows else None

@@ -1,5 +1,5 @@
 """Profile records: what the portal knows about the Studio user profile of each (user, team) pair; and the models of
-apps and directories.
+apps, directories and comparisons.
 """
 
 from django.db import models
@@ -18,6 +18,9 @@ from provisioning.directory_models import DirectoryPage as DirectoryPage
 from provisioning.directory_models import DirectoryPerson as DirectoryPerson
 from provisioning.directory_models import DirectorySync as DirectorySync
 from provisioning.directory_models import DirtyMark as DirtyMark
+from provisioning.reconcile_models import ReconcileItem as ReconcileItem
+from provisioning.reconcile_models import Reconciliation as Reconciliation
+from provisioning.reconcile_models import SeenProfile as SeenProfile
 from teams.models import AwsAccount, Domain, Team, User
 
 
@@ -60,6 +63,8 @@ class Profile(models.Model):
     adopted_by = models.CharField(max_length=330, blank=True, default="", db_default="", editable=False)
     # Whether they said so even though its tags name another person or team of the portal.
     takes_over = models.BooleanField(default=False, db_default=False, editable=False)
+    # AWS's time of the last change when a comparison found everything as it should be; empty: look closer.
+    aws_modified_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When a person last asked for a profile that was not ready: theirs goes first.
     asked_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)

@@ -16,6 +16,7 @@ from provisioning import ending, forms, queue, quotas
 from provisioning.ensure import ensure
 from provisioning.models import Profile
 from provisioning.naming import profile_name
+from provisioning.repairs import remake, repair, retire_found
 from provisioning.retire import retire
 from provisioning.rows import BAD_ROLE, ENDED, Next, free
 from teams import access, audit
@@ -31,8 +32,11 @@ __all__ = [
     "look_again",
     "may_be_adopted",
     "prepare",
+    "remake",
+    "repair",
     "request",
     "retire",
+    "retire_found",
     "retry",
 ]
 

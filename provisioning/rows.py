@@ -45,6 +45,8 @@ DEADLINE = timedelta(minutes=10)
 MAX_REPAIRS = 3
 # How long a profile that AWS said it makes may be missing from what AWS then describes.
 LAG = timedelta(seconds=15)
+# How often a profile that may be ours is looked at before it counts as somebody else's.
+LOOKS = 4
 # The error of a profile whose role mapping gives a role that cannot be; another mapping or group name ends it.
 BAD_ROLE = "BadRole"
 # Of a profile that is not there, or is not ours.

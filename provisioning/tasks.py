@@ -3,8 +3,10 @@
 from celery import shared_task
 
 from provisioning import crowd, ending, profiles, queue, watch
+from provisioning.costs import budgets, ledger, prices
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
+from provisioning.reconcile import runs
 from provisioning.rows import State
 from provisioning.running import claims, cleanup, scans, stopping
 from teams import audit
@@ -14,6 +16,7 @@ NEAR = 30.0
 # How many due rows one sweep hands out, and for how long the hint is good: the next sweep gives another.
 SWEEP_LIMIT = 1000
 HINT_SECONDS = 20.0
+RECONCILE_HINT_SECONDS = 50.0
 WORK_OFF = "provisioning.tasks.work_off_marks"
 # How long one task reads again what is dirty, before it makes room for others.
 WORK_SECONDS = 15.0
@@ -113,6 +116,21 @@ def purge_directories() -> None:
     upkeep.purge()
 
 
+@shared_task(name="provisioning.tasks.count_usage")
+def count_usage() -> None:
+    """Count the hours of apps, see to the budgets that they have spent, and note which types lack a price."""
+    with audit.context(actor=budgets.ACTOR):
+        ledger.count()
+        budgets.check()
+    prices.note_missing()
+
+
+@shared_task(name="provisioning.tasks.purge_usage")
+def purge_usage() -> None:
+    """Delete hours of apps that are kept no longer."""
+    ledger.purge()
+
+
 @shared_task(name="provisioning.tasks.sweep_apps")
 def sweep_apps() -> None:
     """Hand out the scans that are due and the apps that are to be stopped."""
@@ -146,3 +164,27 @@ def clean_up_apps() -> None:
     """Warn of and have stopped what the cleanup rules of teams speak against."""
     with audit.context(actor="system: clean_up_apps"):
         cleanup.sweep()
+
+
+@shared_task(name=runs.RECONCILE)
+def reconcile(run_id: int) -> None:
+    """Make one step at a comparison of a domain, and ask for the next."""
+    with audit.context(actor="system: reconcile"):
+        following = runs.step(run_id)
+        if following.seconds is not None and following.seconds <= NEAR:
+            runs.hint(run_id, countdown=following.seconds)
+
+
+@shared_task(name="provisioning.tasks.sweep_reconciliations")
+def sweep_reconciliations() -> None:
+    """Begin the comparisons that are due, and hand out steps that nobody works on."""
+    with audit.context(actor="system: sweep_reconciliations"):
+        runs.start_due()
+    for run_id in runs.due(SWEEP_LIMIT):
+        runs.hint(run_id, expires=RECONCILE_HINT_SECONDS)
+
+
+@shared_task(name="provisioning.tasks.purge_reconciliations")
+def purge_reconciliations() -> None:
+    """Delete old comparisons."""
+    runs.purge()

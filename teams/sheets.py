@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from django.utils import timezone
 
@@ -34,6 +35,20 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
     yield str(writer.writerow(headings))
     for row in rows:
         yield str(writer.writerow([defused(cell) for cell in row]))
+
+
+def rows_as_csv(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yield headings and rows of plain values as CSV; numbers stay numbers, None is empty."""
+    writer = csv.writer(_Echo())
+    yield str(writer.writerow(headings))
+    for row in rows:
+        yield str(writer.writerow(["" if cell is None else _cell(cell) for cell in row]))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return _time(value)
+    return str(value) if isinstance(value, int | Decimal) else defused(str(value))
 
 
 def defused(text: str) -> str:

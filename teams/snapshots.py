@@ -75,7 +75,8 @@ def take(row: models.Model) -> Snapshot:
 def _plain(value: Any) -> Any:
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+    # A typed “50” and the column's “50.00” are the same.
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else value
 
 
 def difference(before: Snapshot, after: Snapshot) -> dict[str, Snapshot]:

@@ -89,6 +89,8 @@ def _set_environment() -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         # Tests of everything else do not wait for their turn.
         SAGEMAKER_CALLS_PER_SECOND="1000",
+        # Nor do comparisons come in between.
+        RECONCILE_HOURS="0",
         # Nothing listens here: a test that forgets the stand-in is refused at once.
         AWS_ENDPOINT_URL="http://127.0.0.1:1",
         STATIC_ROOT=str(_HOME / "static"),

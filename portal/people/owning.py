@@ -16,12 +16,14 @@ from django.views.decorators.http import require_http_methods
 from portal.people import roster
 from portal.people.forms import ApproveForm, GiveForm, ReasonForm, key, valid
 from portal.views import HttpResponseSeeOther, signed_on
+from provisioning.costs import report
 from teams import grants, owners, requests
 from teams.models import AccessRequest, Team, User
 from teams.owners import NotAllowedError
 from teams.wording import one_line
 
 WAITING_SHOWN = 100
+SPENDERS_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def _page(
         "query": query,
         "waiting": waiting[:WAITING_SHOWN],
         "more_waiting": len(waiting) > WAITING_SHOWN,
+        "costs": report.of_team(team, most=SPENDERS_SHOWN),
         "typed": typed,
         # The row may be gone by now; then the fault has no place of its own.
         "lost": typed is not None and typed.place not in _places(found.members, waiting),

@@ -50,6 +50,7 @@ class Listed:
     name: str
     status: str
     created: datetime | None
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,17 @@ class Studio:
         rows = tuple(map(_listed, answer.get("UserProfiles", [])))
         return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
 
+    def profiles_page(self, domain_id: str, token: str = "") -> ProfilePage:
+        """Return one page of a domain's profiles, which may be empty, those first that were made first.
+
+        Raises Invalid for a token of old.
+        """
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        order: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Ascending"}
+        answer = self._call("list_user_profiles", DomainIdEquals=domain_id, MaxResults=PAGE, **order, **more)
+        rows = tuple(map(_listed, answer.get("UserProfiles", [])))
+        return ProfilePage(rows, answer.get("NextToken") or "", _request_id(answer))
+
     def list_tags(self, arn: str) -> dict[str, str]:
         """Return all tags of a resource. Raises Transient when the list does not end."""
         tags: dict[str, str] = {}
@@ -337,7 +349,8 @@ class Studio:
 
 
 def _listed(row: Mapping[str, Any]) -> Listed:
-    return Listed(row.get("UserProfileName", ""), row.get("Status", ""), row.get("CreationTime"))
+    name, status = row.get("UserProfileName", ""), row.get("Status", "")
+    return Listed(name, status, row.get("CreationTime"), row.get("LastModifiedTime"))
 
 
 def _app(row: Mapping[str, Any]) -> App:

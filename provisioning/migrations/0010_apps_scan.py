@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("provisioning", "0008_form"),
+        ("provisioning", "0009_costs"),
         ("teams", "0012_form"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

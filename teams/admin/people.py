@@ -64,14 +64,14 @@ class GroupMembershipInline(ReadOnlyInline):
 
 
 class UserForm(ModelForm):
-    """The two things that a portal admin decides about a person."""
+    """What a portal admin decides about a person."""
 
     # The person who fills the form in; set by the page.
     editor: User
 
     class Meta:
         model = User
-        fields = ("is_active", "role")
+        fields = ("is_active", "role", "monthly_budget")
         help_texts = {
             "is_active": "Whoever is not active can neither sign on nor open anything.",
             "role": "Where PORTAL_ADMIN_GROUPS or PORTAL_AUDITOR_GROUPS is set, groups decide anew at each sign-on.",
@@ -101,6 +101,7 @@ class UserAdmin(SuspendingAdmin):
     fieldsets = (
         (None, {"fields": ("username", "name", "email", "realm", "subject", "created_at")}),
         ("Access", {"fields": ("is_active", "role")}),
+        ("Budget", {"fields": ("monthly_budget",)}),
     )
     readonly_fields = ("username", "name", "email", "realm", "subject", "created_at")
     actions = ("sign_out_everywhere", "suspend", "resume")

@@ -43,6 +43,7 @@ class TeamAdmin(SuspendingAdmin):
         (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active", "is_requestable")}),
         ("AWS", {"fields": ("domain", "execution_role_arn")}),
         ("Sessions", {"fields": ("session_duration", "url_lifetime", "landing_uri", "space_name")}),
+        ("Budgets", {"fields": ("monthly_budget", "person_budget")}),
         ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),
     )

@@ -11,7 +11,7 @@ import django
 import tests.environment  # noqa: F401
 from tests.bench.sites import PORTAL, STOCK, Site, database, xmlsec1
 
-PARTS = ("sign-on", "launch", "first-launch", "hostile", "directory", "onboarding")
+PARTS = ("sign-on", "launch", "first-launch", "hostile", "directory", "onboarding", "reconcile")
 
 
 def main(parts: list[str]) -> None:
@@ -30,7 +30,7 @@ def main(parts: list[str]) -> None:
 
 
 def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
-    from tests.bench import directory, first_launches, hostile, launches, onboarding
+    from tests.bench import directory, first_launches, hostile, launches, onboarding, reconcile
     from tests.bench.world import make_teams
 
     make_teams()
@@ -47,6 +47,8 @@ def _measure(parts: list[str], portal: Site, stock_url: str) -> None:
         directory.measure()
     if "onboarding" in parts:
         onboarding.measure()
+    if "reconcile" in parts:
+        reconcile.measure()
 
 
 def _sign_on(portal: Site, stock_url: str) -> None:

@@ -108,6 +108,14 @@ def test_numbers_out_of_range(settings: Settings, name: str, value: int) -> None
     assert ids(checks.check_ranges()) == ["portal.E011"]
 
 
+@pytest.mark.parametrize("currency", ["", "usd", "EURO", "€", "US\n"])
+def test_what_is_no_currency(settings: Settings, currency: str) -> None:
+    settings.CURRENCY = currency
+    assert ids(checks.check_currency()) == ["portal.E024"]
+    settings.CURRENCY = "EUR"
+    assert checks.check_currency() == []
+
+
 def test_region_is_missed(settings: Settings) -> None:
     settings.AWS_REGION = ""
     assert ids(checks.check_region()) == ["portal.W001"]

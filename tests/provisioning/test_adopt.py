@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from provisioning import launch, profiles
+from provisioning.aws.studio import Studio
 from provisioning.models import Profile
 from teams.models import AuditEvent
 from tests.factories import make_user, role_arn
@@ -101,6 +102,17 @@ def test_an_answer_that_was_lost(world: World, outcome: str) -> None:
     assert profiles.adopt(conflict(world), by="alice")
     world.aws.personality.fail_next = {"AddTags": [outcome]}
     assert world.steps(State.READY).managed
+
+
+def test_our_tags_that_cannot_be_seen_yet(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = conflict(world, **OTHERS)
+    assert profiles.adopt(profile, by="alice", takes_over=True)
+    monkeypatch.setattr(Studio, "list_tags", lambda *_: OTHERS)
+    for _ in range(3):
+        world.step()
+    monkeypatch.undo()
+    profile = world.steps(State.READY)
+    assert (profile.managed, profile.adopted_by) == (True, "alice")
 
 
 def test_the_word_is_about_this_profile_and_not_the_next_of_its_name(world: World) -> None:

@@ -139,8 +139,13 @@ class TestTags:
         Membership.objects.all().delete()
         assert profiles.follow_forms() == []
 
-    @pytest.mark.parametrize("operation", ["ListTags", "AddTags", "DeleteTags"])
-    @pytest.mark.parametrize("outcome", ["lost", "drop", 500, "ThrottlingException"])
+    @pytest.mark.parametrize(
+        ("operation", "outcome"),
+        [
+            *(("ListTags", 500), ("AddTags", "lost"), ("AddTags", "ThrottlingException")),
+            *(("DeleteTags", "lost"), ("DeleteTags", "drop"), ("DeleteTags", "ThrottlingException")),
+        ],
+    )
     def test_a_call_that_goes_wrong_is_made_good(self, ready: World, operation: str, outcome: object) -> None:
         say_tags(ready, Project="x")
         ready.aws.personality.fail_next = {operation: [outcome]}
@@ -153,24 +158,36 @@ class TestTags:
         assert ready.in_aws.tags["Project"] == "x"
         assert "CostCentre" not in ready.in_aws.tags
 
-    @pytest.mark.parametrize("verb", ["add_tags", "delete_tags"])
+    @pytest.mark.parametrize("verb", ["describe_profile", "update_profile", "list_tags", "delete_tags", "add_tags"])
     def test_a_worker_killed_after_a_call(self, ready: World, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
         say_tags(ready, Project="x")
+        ready.team.user_settings = {"StudioWebPortal": "DISABLED"}
+        ready.team.save()
         call = getattr(Studio, verb)
 
-        def die(studio: Studio, *args: object) -> None:
-            call(studio, *args)
+        def die(studio: Studio, *args: Any, **kwargs: Any) -> None:
+            call(studio, *args, **kwargs)
             raise SystemExit
 
         monkeypatch.setattr(Studio, verb, die)
         with pytest.raises(SystemExit):
-            ready.step()
+            settle(ready)
         monkeypatch.undo()
         ready.change(claim=None)
         # The team has thought better of it meanwhile: what the dead one has set is known all the same.
         say_tags(ready, Owner2="y")
         settle(ready)
         assert ready.in_aws.tags.keys() == {"backup", "Owner2", "Team", "owner", "managed-by"}
+        assert ready.in_aws.settings["StudioWebPortal"] == "DISABLED"
+
+    def test_what_aws_lists_late_is_set_again(self, ready: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = dict(ready.in_aws.tags)
+        say_tags(ready, CostCentre="43")
+        settle(ready)
+        say_tags(ready, CostCentre="42")
+        monkeypatch.setattr(Studio, "list_tags", lambda *_: before)
+        settle(ready)
+        assert ready.in_aws.tags["CostCentre"] == "42"
 
     def test_a_refused_tag_leaves_the_profile_open_and_says_why(self, ready: World) -> None:
         say_tags(ready, Project="x")
@@ -183,6 +200,14 @@ class TestTags:
         assert "may not sagemaker:AddTags on r" in profile.error
         assert profile.form_version == 2
         assert profile.due_at is not None
+
+    def test_tags_that_cannot_be_close_nothing(self, ready: World) -> None:
+        say_tags(ready, k="{gone}")
+        profile = ready.step()
+        assert (profile.state, profile.error_code) == (State.READY, "UnknownTagName")
+        assert profile.due_at is not None
+        say_tags(ready, k="plain")
+        assert settle(ready).error == ""
 
     def test_a_team_that_changes_while_its_profile_is_made(self, world: World) -> None:
         world.aws.personality.create_delay = 5

@@ -95,7 +95,7 @@ class TestHidden:
         ready.team.save()
 
     def test_what_settings_hide_is_not_offered(self, ready: World, client: Client) -> None:
-        (tile,) = tiles.for_user(ready.user)
+        [tile], _ = tiles.for_user(ready.user)
         assert [each.key for each in tile.landings] == ["jupyterlab", "code-editor"]
         page = client.get("/").content.decode()
         assert 'value="jupyterlab"' in page

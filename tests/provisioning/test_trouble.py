@@ -117,6 +117,17 @@ class TestReadsThatLagBehindWrites:
         world.aws.state.clock.advance(5)
         assert not world.steps(State.READY).managed
 
+    def test_our_tags_that_cannot_be_seen_yet(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        from provisioning.aws.studio import Studio
+
+        world.aws.personality.fail_next = {"CreateUserProfile": ["lost"]}
+        world.step()
+        monkeypatch.setattr(Studio, "list_tags", lambda *_: {})
+        for _ in range(2):
+            assert world.step().state == State.CREATING
+        monkeypatch.undo()
+        assert world.steps(State.READY).managed
+
     def test_not_found_in_its_old_form(self, world: World) -> None:
         world.aws.personality.old_not_found = True
         assert world.steps(State.READY)
