@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from portal.saml import standing
 from portal.saml.standing import Standing
+from provisioning import sso_standing
 from provisioning.costs import prices
 from provisioning.directory import standing as directories
 from provisioning.models import Profile, QuotaAlarm
@@ -62,9 +63,16 @@ def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
     `figures` are those that `read` gave, where they are at hand: they spare a query.
     """
     return [
-        *_provider_notices(), *_directory_notices(), *_quota_notices(figures), *_scan_notices(figures),
-        *_price_notices(),
-    ]  # fmt: skip
+        *(*_provider_notices(), *_directory_notices(), *_quota_notices(figures)),
+        *(*_domain_notices(), *_scan_notices(figures), *_price_notices()),
+    ]
+
+
+def _domain_notices() -> list[Notice]:
+    return [
+        Notice(each.text, reverse("admin:teams_domain_change", args=[each.domain]), each.alarming)
+        for each in sso_standing.warnings()
+    ]
 
 
 def _scan_notices(figures: Iterable[Figure] | None) -> list[Notice]:

@@ -154,6 +154,7 @@ def check_ranges(app_configs: Sequence[Any] | None = None, **_: Any) -> list[Che
         "CELERY_WORKER_CONCURRENCY": (1, 256),
         "IDENTITYSTORE_CALLS_PER_SECOND": (0.1, 1000),
         "SAGEMAKER_CALLS_PER_SECOND": (0.1, 1000),
+        "SSO_ADMIN_CALLS_PER_SECOND": (0.1, 1000),
         # 0 is off.
         "RECONCILE_HOURS": (0, 30 * 24),
         "APPS_SCAN_MINUTES": (0, 24 * 60),

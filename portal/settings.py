@@ -250,6 +250,8 @@ AWS_REGION = env.str("AWS_REGION", default="") or env.str("AWS_DEFAULT_REGION", 
 IDENTITYSTORE_CALLS_PER_SECOND = env.float("IDENTITYSTORE_CALLS_PER_SECOND", default=20.0)
 # So many calls of each API of SageMaker in one account and Region all workers make; AWS does not say what it allows.
 SAGEMAKER_CALLS_PER_SECOND = env.float("SAGEMAKER_CALLS_PER_SECOND", default=10.0)
+# AWS allows 20 calls a second of all APIs of an Identity Center instance together; others call it too.
+SSO_ADMIN_CALLS_PER_SECOND = env.float("SSO_ADMIN_CALLS_PER_SECOND", default=10.0)
 # Every so many minutes the apps of each domain are read (0: never), and a running app is asked for its last activity.
 APPS_SCAN_MINUTES = env.int("APPS_SCAN_MINUTES", default=5)
 APPS_ACTIVITY_MINUTES = env.int("APPS_ACTIVITY_MINUTES", default=60)
@@ -276,6 +278,8 @@ CELERY_BEAT_SCHEDULE = {
     "end_access": {"task": "provisioning.tasks.end_access", "schedule": 30.0, "options": {"expires": 25}},
     "prepare": {"task": "provisioning.tasks.prepare_missing", "schedule": 60.0, "options": {"expires": 50}},
     "directories": {"task": "provisioning.tasks.sweep_directories", "schedule": 10.0, "options": {"expires": 30}},
+    # Which domains are due is in their rows: daily, and every five minutes while something is not as it should be.
+    "domains": {"task": "provisioning.tasks.look_at_domains", "schedule": 60.0, "options": {"expires": 50}},
     "count_usage": {"task": "provisioning.tasks.count_usage", "schedule": 60.0, "options": {"expires": 50}},
     "purge_usage": {"task": "provisioning.tasks.purge_usage", "schedule": crontab(hour="4", minute="7")},
     "apps": {"task": "provisioning.tasks.sweep_apps", "schedule": 10.0, "options": {"expires": 30}},

@@ -21,11 +21,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal import breakglass as emergency
-from portal import throttle
+from portal import single_sign_on, throttle
 from portal.saml import evidence, logout_views
 from portal.saml import logout as saml_logout
 from portal.spent import budget_spent
-from provisioning import crowd, landings, launch, profiles
+from provisioning import crowd, landings, launch, profiles, sso
 from provisioning import tiles as tiles_of
 from provisioning.aws.errors import AwsError, Denied, Throttled, Transient
 from provisioning.models import Profile
@@ -118,7 +118,8 @@ def landing(request: HttpRequest) -> HttpResponse:
         return render(request, "portal/no_team.html", context)
     preparing = any(tile.state in PREPARING for tile in tiles)
     context |= {"tiles": tiles, "preparing": preparing, "slugs": {tile.team.slug for tile in tiles}}
-    return render(request, "portal/landing.html", context)
+    page = render(request, "portal/landing.html", context)
+    return single_sign_on.led_out(page, through_identity_center=any(tile.team.single_sign_on for tile in tiles))
 
 
 def _tile(team: TeamTile) -> Tile:
@@ -133,8 +134,10 @@ def _shown(state: str | None) -> str | None:
     return Profile.State.WANTED if state in {Profile.State.RETIRING, Profile.State.RETIRED} else state
 
 
-def _explain(state: str | None, due_at: datetime | None) -> str:
+def _explain(state: str | None, due_at: datetime | None, error_code: str | None = "") -> str:
     """Say what is wrong in words for the person; the exact error is for admins."""
+    if error_code in sso.CONFLICTS:
+        return "AWS has another profile in the way of yours in this team’s domain. An administrator has to look at it."
     if state == Profile.State.CONFLICT:
         return "AWS has a profile of this name that the portal did not make. An administrator has to look at it."
     if due_at is not None:
@@ -168,6 +171,8 @@ def open_studio(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     if not target.ready:
         profiles.request(user_id=user.pk, team_id=target.team_id)
         return HttpResponseSeeOther(_progress_url(slug, landing))
+    if target.address:
+        return single_sign_on.enter(target)
     try:
         presigned = launch.open_studio(target)
     except launch.NotReady:
@@ -199,7 +204,8 @@ def team_link(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     found = access.find(user, slug)
     if found is None:
         return _not_theirs(user, slug)
-    return render(request, "portal/team_link.html", {"person": user, "team": found.team})
+    page = render(request, "portal/team_link.html", {"person": user, "team": found.team})
+    return single_sign_on.led_out(page, through_identity_center=single_sign_on.is_entered(found.team.domain))
 
 
 def _not_theirs(user: User, slug: str) -> HttpResponse:
@@ -261,18 +267,21 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
     if found is None:
         return _not_theirs(user, slug)
     state = _shown(found.state) or Profile.State.WANTED
-    failed = state in TROUBLE
+    waits = single_sign_on.waits_for(found) if state == Profile.State.READY else ""
+    wrong = bool(waits) and single_sign_on.is_wrong(found)
+    failed = wrong or state in TROUBLE
     landing = request.GET.get("landing", "")
     landing = landing if landing in LANDINGS else ""
     context = {
         "person": user,
         "team": found,
         "state": state,
-        "label": LABELS[state],
-        "detail": _explain(state, found.due_at) if failed else "",
+        "label": LABELS[Profile.State.FAILED if wrong else state],
+        "detail": waits or (_explain(state, found.due_at, found.error_code) if failed else ""),
+        "waits": waits,
         "failed": failed,
-        "ready": state == Profile.State.READY,
-        "poll": _poll_every(found.changed_at) if state in PREPARING else "",
+        "ready": state == Profile.State.READY and not waits,
+        "poll": _poll_every(found.changed_at) if state in PREPARING or (waits and not wrong) else "",
         "open_url": reverse("open", args=[slug]),
         "landing": landing,
         "progress_url": _progress_url(slug, landing),
@@ -280,7 +289,8 @@ def progress(request: HttpRequest, user: User, slug: str) -> HttpResponse:
         "reference": audit.current().request_id[:12],
     }
     template = "portal/_progress.html" if request.headers.get("HX-Request") else "portal/progress.html"
-    return render(request, template, context)
+    page = render(request, template, context)
+    return single_sign_on.led_out(page, through_identity_center=single_sign_on.is_entered(found))
 
 
 def _poll_every(changed_at: datetime | None) -> str:

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
-from provisioning import adopting, ending, inventory, permissions, profiles
+from provisioning import adopting, ending, inventory, permissions, profiles, sso
 from provisioning.costs.admin import PriceAdmin as PriceAdmin
 from provisioning.directory_admin import DirectoryAdmin as DirectoryAdmin
 from provisioning.models import Profile
@@ -34,6 +34,10 @@ ADVICE: dict[str, str] = {
     "and never where there is none; it comes back by itself when the person has access again.",
     Profile.State.RETIRED: "Nothing: it is made anew when the person has access again.",
 }
+SSO_ADVICE = (
+    "IAM Identity Center has one profile for each person in this domain. The last error tells of the other one: "
+    "wait until it is gone or delete it, and choose “Try again” in the list here."
+)
 
 
 class ProfileInline(ReadOnlyInline):
@@ -90,6 +94,7 @@ class ProfileAdmin(ReadOnlyAdmin):
                 )
             },
         ),
+        ("IAM Identity Center", {"fields": ("sso_user", "assigned_to")}),
     )
 
     @admin.display(description="last error")
@@ -116,6 +121,8 @@ class ProfileAdmin(ReadOnlyAdmin):
     @admin.display(description="what to do")
     def advice(self, profile: Profile) -> str:
         """Return what an admin can do about the state."""
+        if profile.error_code in sso.CONFLICTS:
+            return SSO_ADVICE
         return ADVICE.get(profile.state, "Nothing: the portal goes on by itself.")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from provisioning import queue
+from provisioning import queue, sso_assignments
 from provisioning.models import Profile
 from provisioning.rows import ENDED, NO_ERROR, Action, State, free
 from teams import access, audit
@@ -77,6 +77,7 @@ def restored(profile: Profile) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     gone = profile.state == State.RETIRED
     intact = not gone and bool(profile.execution_role_arn) and profile.delete_asked_at is None
+    intact = intact and not sso_assignments.is_closed(profile)
     told = {
         "action": Action.PROFILE_REQUESTED if gone else Action.PROFILE_RESTORED,
         "target": profile.name,
@@ -172,9 +173,12 @@ def _decide(profile: Profile) -> _Ending:
     grace = timedelta(days=profile.team.grace_days)
     # Only what the portal made is the portal's to delete.
     retire_at = ended_at + grace if profile.managed and not profile.team.keeps_profiles else None
+    # Whose profile stays still loses what the portal gave them in IAM Identity Center.
+    assigned = bool(profile.assigned_to)
     if lapsed_at is not None:
-        return _Ending(profile, End.LAPSED, ended_at, retire_at, due_at=retire_at)
-    return _Ending(profile, End.REVOKED, ended_at, retire_at, due_at=ended_at if profile.managed else None)
+        return _Ending(profile, End.LAPSED, ended_at, retire_at, retire_at or (ended_at + grace if assigned else None))
+    due_at = ended_at if profile.managed or assigned else None
+    return _Ending(profile, End.REVOKED, ended_at, retire_at, due_at)
 
 
 # A role on record means that the profile was seen in service with it: only that may open again without a look at AWS.

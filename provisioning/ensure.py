@@ -21,8 +21,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from provisioning import crowd, desired, form, forms, found, quotas
-from provisioning.aws.errors import AlreadyExists, AwsError, Denied, NotFound, QuotaExceeded
+from provisioning import crowd, desired, form, forms, found, quotas, sso
+from provisioning.aws.errors import AlreadyExists, AwsError, Denied, Invalid, NotFound, QuotaExceeded
 from provisioning.aws.studio import Answer, ProfileDescription
 from provisioning.models import Profile
 from provisioning.rows import (
@@ -45,7 +45,6 @@ from provisioning.rows import (
 )
 from provisioning.step import Work
 from teams import access, role_names
-from teams.models import Domain
 from teams.tag_templates import UnknownTagNameError
 
 
@@ -83,9 +82,9 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
         # Who lost access gets nothing made; when access returns, the row is taken up again.
         return row.release(state=State.READY if profile.state == State.READY else State.WANTED, due_at=None)
     if profile.domain_id != profile.team.domain_id:
+        if following := sso.leave(row):
+            return following
         row.move(profile.team.domain)
-    if profile.domain.auth_mode == Domain.AuthMode.SSO:
-        return row.park("SsoDomain", "This domain uses IAM Identity Center; the portal cannot make profiles in it yet.")
     if faults := role_names.faults(role, account=profile.domain.account.account_id):
         return row.park(
             BAD_ROLE, f"Nobody can work as “{role}”. {faults[0]} Another role mapping or group name ends this."
@@ -96,6 +95,8 @@ def _begin(profile: Profile, token: uuid.UUID, listed: str) -> Next:
         code = "UnknownTagName" if isinstance(error, UnknownTagNameError) else "TooManyTags"
         return row.park(code, str(error), **_left_open(profile, was, role))
     try:
+        if following := sso.before(row):
+            return following
         step = Step(row, wanted)
         return step.settled(listed) if listed and step.is_as_asked() else step.run()
     except AwsError as error:
@@ -172,22 +173,37 @@ class Step(Work):
                 self.wanted.name,
                 user_settings=self.wanted.user_settings,
                 tags=self.wanted.tags,
+                sso_user=self.profile.sso_user,
                 announce=lambda: self.about_to_create(missing),
             )
-        except AlreadyExists:
+        except AlreadyExists as error:
             # Our own call with a lost answer, or somebody else was faster: its tags will tell.
-            return self.decide(self.studio.describe_profile(self.domain_id, self.wanted.name))
+            return self.already_there(error)
         except QuotaExceeded as error:
             refusal = quotas.ring(self.profile.domain, error)
             return self.refused(refusal, known_missing=missing is not None)
         except Denied as error:
             return self.refused(error, known_missing=missing is not None)
-        except NotFound as error:
+        except (NotFound, Invalid) as error:
+            if self.profile.sso_user:
+                return sso.refused(self.row, error)
+            if isinstance(error, Invalid):
+                raise
             message = f"AWS has no domain {self.domain_id} in {self.region}. {error.message}"
             return self.row.park("DomainNotFound", message, after=PARKED, request_id=error.request_id)
         if probes:
             quotas.silence_of(self.profile.domain)
         return self.created(made)
+
+    def already_there(self, error: AlreadyExists) -> Next:
+        """Look at what AWS says is there. Raises NotFound while AWS's answers are not yet in step with each other."""
+        try:
+            seen = self.studio.describe_profile(self.domain_id, self.wanted.name)
+        except NotFound:
+            if sso.is_taken(self.profile):
+                return sso.taken(self.row, error)
+            raise
+        return self.decide(seen)
 
     def about_to_create(self, missing: NotFound | None) -> None:
         """Commit that the profile is going to be made, and that a ready one was lost."""
@@ -238,6 +254,8 @@ class Step(Work):
 
         `looked`: it was looked for, and not met because AWS lets no other be made.
         """
+        if following := sso.somebody_elses(self.row, seen):
+            return following
         if seen.status in {"Pending", "Updating", "Deleting"}:
             return self.wait(seen)
         if self.profile.state == State.READY and self.has_all(seen):

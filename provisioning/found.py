@@ -2,7 +2,7 @@
 does, and taken over only on an admin's word.
 """
 
-from provisioning import desired
+from provisioning import desired, sso
 from provisioning.aws.studio import ProfileDescription
 from provisioning.models import Profile
 from provisioning.rows import NO_ERROR, NO_FORM, NOT_ADOPTED, Action, Next, State
@@ -67,6 +67,8 @@ def _use_or_report(work: Work, found: ProfileDescription, tags: dict[str, str]) 
     if not work.role_fits(found):
         role = found.execution_role_arn or "(none)"
         return _report(work, found, f"its execution role is {role}, not {work.wanted.execution_role_arn}")
+    if following := sso.admit(work.row):
+        return following
     told = {
         "action": Action.PROFILE_FOUND,
         "aws_request_id": found.request_id,

@@ -1,4 +1,4 @@
-"""A launch: authorise again, mint one URL, ask once more, record it.
+"""A launch: authorise again, mint one URL, ask once more, record it. In SSO mode: authorise again, record, go.
 
 A measured path: one query before the one call of AWS, the same query after it, one audit row.
 
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from provisioning import desired, places, queue
+from provisioning import desired, places, queue, sso_domains
 from provisioning.aws.client import Account, Session, warm
 from provisioning.aws.errors import AlreadyExists, Denied, Invalid, NotFound
 from provisioning.aws.studio import Presigned, Studio
@@ -58,6 +58,8 @@ class Target:
     profile_name: str
     ready: bool
     session: Session | None = None
+    # In SSO mode nothing is minted: people enter at the domain's own address, empty in IAM mode.
+    address: str = ""
     landing_uri: str = ""
     space_name: str = ""
     # The places in Studio that the team's settings close.
@@ -68,15 +70,18 @@ class Target:
 def find(user: User, slug: str) -> Target | None:
     """Return this person's way into a team, or None when it is not theirs, whether or not it exists.
 
-    `ready` is true only for a profile in the team's present domain with the role that the mappings give now.
+    `ready` is true only for a profile in the team's present domain with the role that the mappings give now, and in SSO
+    mode once the domain's address is known.
     """
     row = _fetch(user.pk, slug)
     if row is None:
         return None
+    address = sso_domains.door_of(row["auth_mode"], row["real_auth_mode"], row["address"])
     ready = (
         row["state"] == Profile.State.READY
         and row["profile_role"] == row["role"]
         and row["profile_domain"] == row["domain_pk"]
+        and bool(address or row["auth_mode"] != Domain.AuthMode.SSO)
     )
     return Target(
         user_id=user.pk,
@@ -93,6 +98,7 @@ def find(user: User, slug: str) -> Target | None:
         profile_name=row["profile_name"] or "",
         ready=ready,
         session=_session(user, slug, row),
+        address=address,
         landing_uri=row["landing_uri"],
         space_name=row["space_name"],
         closed=places.closed(row["hidden_apps"], row["web_portal"]),
@@ -191,6 +197,23 @@ def record(target: Target, presigned: Presigned) -> None:
     )
 
 
+def record_entry(target: Target) -> None:
+    """Write the audit row of a launch in SSO mode; call it before the redirect to the domain's address."""
+    audit.record(
+        AuditEvent.Action.LAUNCH,
+        target=target.profile_name,
+        team=target.slug,
+        data={
+            "how": "SSO domain",
+            "account": target.account_id,
+            "region": target.region,
+            "domain": target.domain_id,
+            "profile": target.profile_name,
+            "execution_role": target.execution_role_arn,
+        },
+    )
+
+
 def _arrival(target: Target, presigned: Presigned) -> dict[str, str]:
     """Return what the log says of where Studio opens; nothing where that is left to Studio."""
     told = {"landing": target.landing_uri, "space": presigned.space}
@@ -271,6 +294,9 @@ _COLUMNS = {
     "uses_source_identity": F("team__domain__account__uses_source_identity"),
     "names_sessions": F("team__domain__account__names_sessions"),
     "session_tags": F("team__domain__account__session_tags"),
+    "auth_mode": F("team__domain__auth_mode"),
+    "real_auth_mode": F("team__domain__real_auth_mode"),
+    "address": F("team__domain__url"),
     "landing_uri": F("team__landing_uri"),
     "space_name": F("team__space_name"),
     "hidden_apps": F(f"team__{places.HIDDEN_APPS}"),

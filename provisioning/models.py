@@ -65,6 +65,14 @@ class Profile(models.Model):
     takes_over = models.BooleanField(default=False, db_default=False, editable=False)
     # AWS's time of the last change when a comparison found everything as it should be; empty: look closer.
     aws_modified_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # In a domain in SSO mode: the user name in IAM Identity Center for which the profile is made, and the assignment to
+    # the domain's application, as `provisioning.sso_assignments` keeps it.
+    sso_user = models.CharField(
+        "user in IAM Identity Center", max_length=256, blank=True, default="", db_default="", editable=False
+    )
+    assigned_to = models.JSONField(
+        "assignment", default=dict, db_default=models.Value({}, models.JSONField()), blank=True, editable=False
+    )
     # When a person last asked for a profile that was not ready: theirs goes first.
     asked_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
@@ -99,6 +107,10 @@ class Profile(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("user", "team"), name="profile_user_team"),
             models.UniqueConstraint(Lower("name"), name="profile_name_ci"),
+            # AWS has room for one profile of a person in a domain in SSO mode.
+            models.UniqueConstraint(
+                "domain", Lower("sso_user"), condition=~models.Q(sso_user=""), name="profile_sso_user"
+            ),
         )
         indexes = (models.Index(fields=("due_at",), condition=models.Q(due_at__isnull=False), name="profile_due"),)
 

@@ -14,9 +14,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from provisioning import desired, ending
+from provisioning import desired, ending, sso_assignments
 from provisioning.aws.client import Account
-from provisioning.aws.errors import AlreadyExists, AwsError, NotFound
+from provisioning.aws.errors import AlreadyExists, AwsError, NotFound, Throttled, Transient
 from provisioning.aws.studio import ProfileDescription, Studio
 from provisioning.clearing import GivenUp, Progress, Round
 from provisioning.database import give_back_connection
@@ -67,13 +67,19 @@ def retire(profile_id: int) -> Next:
 def _begin(row: Row) -> Next:
     profile, team = row.profile, row.profile.team
     _require_no_access(profile)
+    fault = None
+    if sso_assignments.ends(profile):
+        # In SSO mode this is the closed door: no URL has to be minted there.
+        fault = sso_assignments.take_away(row, lambda: _require_no_access(profile))
+        if isinstance(fault, Transient | Throttled | AlreadyExists):
+            return row.failed(fault, parked=State.RETIRING)
     if not profile.managed:
-        return row.release(due_at=None)
+        return row.failed(fault, parked=State.RETIRING) if fault else row.release(due_at=None)
     retire_at = None if team.keeps_profiles else profile.retire_at
     deletes = retire_at is not None and retire_at <= timezone.now()
     if not deletes and profile.ended_by != Profile.End.REVOKED:
-        return row.release(due_at=retire_at)
-    step = Step(row, deletes=deletes)
+        return row.failed(fault, parked=State.RETIRING) if fault else row.release(due_at=retire_at)
+    step = Step(row, deletes=deletes, fault=fault)
     try:
         return step.run()
     except AwsError as error:
@@ -96,9 +102,14 @@ def _restore(row: Row) -> Next:
 
 
 class Step:
-    """What to do about what AWS says of one profile; `deletes`: the grace period is over."""
+    """What to do about what AWS says of one profile; `deletes`: the grace period is over.
 
-    def __init__(self, row: Row, *, deletes: bool) -> None:
+    `fault` is why its person's assignment could not be taken away: their apps are stopped all the same, and the profile
+    is kept until that is done.
+    """
+
+    def __init__(self, row: Row, *, deletes: bool, fault: AwsError | None = None) -> None:
+        self.fault = fault
         self.row = row
         self.profile = row.profile
         self.deletes = deletes
@@ -138,6 +149,8 @@ class Step:
             return self.row.release(seconds=0, progress=self.round.progress.as_dict(), **NO_ERROR)
         if self.round.progress.busy:
             return self.wait(f"AWS still has {self.round.progress.what} of the profile {self.profile.name}.")
+        if self.fault is not None:
+            return self.row.failed(self.fault, parked=State.RETIRING, progress={})
         return self.delete(found) if self.deletes else self.stopped()
 
     def is_ours(self, found: ProfileDescription) -> bool:
@@ -171,6 +184,8 @@ class Step:
         """Note that the profile is gone; one that may have been made a moment ago is looked for again."""
         if self.profile.delete_asked_at is None and timezone.now() < self.profile.changed_at + LAG:
             return self.row.release(seconds=2)
+        if self.fault is not None:
+            return self.row.failed(self.fault, parked=State.RETIRING, progress={})
         asked = self.profile.delete_asked_at is not None
         told = {
             "action": Action.PROFILE_DELETED if asked else Action.PROFILE_MISSING,
@@ -181,7 +196,7 @@ class Step:
         return self.row.release(
             *((told,) if asked or self.profile.arn else ()),
             state=State.RETIRED, arn="", execution_role_arn="", delete_asked_at=None, progress={}, repairs=0,
-            due_at=None, deadline_at=None, **NO_ERROR,
+            due_at=None, deadline_at=None, sso_user="", **NO_ERROR,
         )  # fmt: skip
 
     def wait(self, message: str) -> Next:

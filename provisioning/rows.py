@@ -137,7 +137,7 @@ class Row:
         }
         self.mark(
             told, domain=domain, state=State.WANTED, arn="", execution_role_arn="", asked_role_arn="", managed=True,
-            repairs=0, deadline_at=None, **NO_FORM, **NOT_ADOPTED,
+            repairs=0, deadline_at=None, sso_user="", assigned_to={}, **NO_FORM, **NOT_ADOPTED,
         )  # fmt: skip
 
     def park(

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from provisioning import crowd, desired
+from provisioning import crowd, desired, sso
 from provisioning.aws.client import Account
 from provisioning.aws.studio import ProfileDescription, Studio
 from provisioning.database import give_back_connection
@@ -80,11 +80,17 @@ class Work:
         return replace(following, seconds=None, watch=watch) if watch else following
 
     def ready(self, found: ProfileDescription, *audits: dict[str, Any], formed: bool | None = None) -> Next:
-        """Note that the profile is in service with the role that it should have.
+        """Note that the profile is in service with the role that it should have, and that its person may enter.
 
         `formed`: whether its settings and tags are those of the present form too; None: as it was before. Where they
         are not, the profile opens, and the next step brings it there.
         """
+        if sso.is_guarded(self.profile):
+            # What was done to the profile is told whatever becomes of the assignment.
+            self.row.mark(*audits)
+            audits = ()
+            if following := sso.admit(self.row):
+                return following
         told = {
             "action": Action.PROFILE_READY,
             "aws_request_id": found.request_id,

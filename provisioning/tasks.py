@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from provisioning import crowd, ending, profiles, queue, watch
+from provisioning import crowd, ending, profiles, queue, sso_domains, watch
 from provisioning.costs import budgets, ledger, prices
 from provisioning.directory import marks, syncs, upkeep, working
 from provisioning.models import Directory, DirectorySync
@@ -18,6 +18,8 @@ SWEEP_LIMIT = 1000
 HINT_SECONDS = 20.0
 RECONCILE_HINT_SECONDS = 50.0
 WORK_OFF = "provisioning.tasks.work_off_marks"
+# How many domains one task looks at.
+DOMAINS_LIMIT = 20
 # How long one task reads again what is dirty, before it makes room for others.
 WORK_SECONDS = 15.0
 
@@ -108,6 +110,14 @@ def work_off_marks(directory_id: int) -> None:
     with audit.context(actor="system: work_off_marks"):
         if not working.work_off(directory_id, seconds=WORK_SECONDS):
             queue.enqueue(WORK_OFF, directory_id, expires=HINT_SECONDS)
+
+
+@shared_task(name="provisioning.tasks.look_at_domains")
+def look_at_domains() -> None:
+    """Keep up to date what AWS says of domains."""
+    with audit.context(actor="system: look_at_domains"):
+        for domain_id in sso_domains.due(DOMAINS_LIMIT):
+            sso_domains.look_by_id(domain_id)
 
 
 @shared_task(name="provisioning.tasks.purge_directories")

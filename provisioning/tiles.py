@@ -25,7 +25,7 @@ from provisioning import places
 from provisioning.costs import budgets, months
 from provisioning.models import UsageHour
 from teams import access
-from teams.models import Membership, Team, User
+from teams.models import Domain, Membership, Team, User
 from teams.prepared import Prepared
 
 
@@ -46,22 +46,37 @@ class TeamTile:
     budget_spent: bool = False
     hidden_apps: str | None = None
     web_portal: str | None = None
+    auth_mode: str = "IAM"
+
+    @property
+    def single_sign_on(self) -> bool:
+        """Whether Studio opens through IAM Identity Center."""
+        return self.auth_mode == Domain.AuthMode.SSO
 
     @property
     def landings(self) -> tuple[places.Landing, ...]:
-        """The places in Studio that the team's settings leave open."""
+        """The places in Studio that the team's settings leave open; Identity Center lets nobody choose."""
+        if self.single_sign_on:
+            return ()
         return places.offered(places.closed(self.hidden_apps, self.web_portal))
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A team that the person may open, and how far their profile is; `changed_at` is that of the state."""
+    """A team that the person may open, and how far their profile is; `changed_at` is that of the state.
+
+    The last three are the domain's, as its row has them.
+    """
 
     name: str
     contact: str
     state: str | None
     due_at: datetime | None
     changed_at: datetime | None
+    error_code: str | None
+    auth_mode: str
+    real_auth_mode: str
+    url: str
 
 
 @dataclass(frozen=True)
@@ -106,9 +121,12 @@ _BEGINS = "the beginning of the month"
 # In the order of the fields of TeamTile, and of Standing.
 _COLUMNS = (
     *("slug", "name", "description", "domain__account__name", "domain__region", "own__state", "own__due_at"),
-    *("budget_spent", F(places.HIDDEN_APPS), F(places.WEB_PORTAL)),
+    *("budget_spent", F(places.HIDDEN_APPS), F(places.WEB_PORTAL), "domain__auth_mode"),
 )
-_STANDING_COLUMNS = ("name", "contact", "own__state", "own__due_at", "own__changed_at")
+_STANDING_COLUMNS = (
+    *("name", "contact", "own__state", "own__due_at", "own__changed_at", "own__error_code"),
+    *("domain__auth_mode", "domain__real_auth_mode", "domain__url"),
+)
 # How many columns tell of costs, at the end.
 _COSTS = 4
 

@@ -22,6 +22,7 @@ KEYS = frozenset({"DomainId", "SessionExpiration", "Tags", "UserSettings"})
 _ROLE_ACCOUNT = re.compile(r"^arn:aws[a-z-]*:iam::([0-9]{12}):role/")
 # What the file calls the columns of the models.
 _PATHS = {
+    "domain": "DomainId",
     "domain_id": "DomainId",
     "execution_role_arn": "UserSettings.ExecutionRole",
     "user_settings": "UserSettings",

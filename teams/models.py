@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from teams import shapes, tag_templates
+from teams import shapes, single_sign_on, tag_templates
 from teams.request_models import AccessRequest as AccessRequest
 from teams.request_models import Farewell as Farewell
 from teams.request_models import Grant as Grant
@@ -201,6 +201,11 @@ class Domain(models.Model):
         IAM = "IAM", "IAM"
         SSO = "SSO", "SSO (IAM Identity Center)"
 
+    class SsoUser(models.TextChoices):
+        KNOWN = "", "as the directory says, else the subject of the sign-on"
+        SUBJECT = "subject", "the subject of the sign-on"
+        EMAIL = "email", "the mail address"
+
     account = models.ForeignKey(AwsAccount, models.PROTECT, related_name="domains", verbose_name="AWS account")
     region = models.CharField(
         max_length=32, validators=[RegexValidator(r"^[a-z]{2}(-[a-z]+)+-[0-9]+\Z", "A Region looks like “eu-west-1”.")]
@@ -217,6 +222,23 @@ class Domain(models.Model):
         db_default=False,
         help_text="SSO mode: whether the portal itself assigns people to the domain's application in IAM Identity "
         "Center, and takes the assignment away again.",
+    )
+    sso_user_attribute = models.CharField(
+        "user name in IAM Identity Center",
+        max_length=8,
+        choices=SsoUser.choices,
+        blank=True,
+        default=SsoUser.KNOWN,
+        db_default="",
+        help_text="SSO mode: what the profile of a person is made for. It cannot be changed in AWS later.",
+    )
+    # What DescribeDomain said last, and when it was asked: nothing here is anybody's wish.
+    real_auth_mode = models.CharField(
+        "mode in AWS", max_length=16, blank=True, default="", db_default="", editable=False
+    )
+    looked_at = models.DateTimeField("last looked at", null=True, blank=True, editable=False)
+    look_error = models.CharField(
+        "last look failed", max_length=500, blank=True, default="", db_default="", editable=False
     )
 
     class Meta:
@@ -345,6 +367,8 @@ class Team(models.Model):
             errors["user_settings"] = "Set the role in “Execution role ARN”, not here."
         if self.domain_id and f"::{self.domain.account.account_id}:" not in self.execution_role_arn:
             errors["execution_role_arn"] = "This role belongs to another account than the domain; AWS would refuse it."
+        if self.domain_id and self.is_active and (fault := single_sign_on.fault_of_team(self)):
+            errors["domain"] = fault
         if errors:
             raise ValidationError(errors)
 

@@ -108,6 +108,8 @@ _PRIVATE = frozenset(
         "tried_at",
         "last_used_at",
         "form_version",
+        "looked_at",
+        "look_error",
     }
 )
 # In the log as a digest: metadata are long, and their certificates and dates are fields of their own.

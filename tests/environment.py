@@ -89,6 +89,7 @@ def _set_environment() -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         # Tests of everything else do not wait for their turn.
         SAGEMAKER_CALLS_PER_SECOND="1000",
+        SSO_ADMIN_CALLS_PER_SECOND="1000",
         # Nor do comparisons come in between.
         RECONCILE_HOURS="0",
         # Nothing listens here: a test that forgets the stand-in is refused at once.

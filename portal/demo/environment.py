@@ -91,5 +91,8 @@ def product(home: Home, ports: Ports, *, database_url: str, redis_url: str) -> d
         "AWS_ENDPOINT_URL_SQS": ports.aws_url,
         "AWS_ENDPOINT_URL_IAM": ports.aws_url,
         "AWS_ENDPOINT_URL_SERVICE_QUOTAS": ports.aws_url,
+        "AWS_ENDPOINT_URL_SSO_ADMIN": ports.aws_url,
         "WORKER_CONCURRENCY": "8",
+        # What people run in the stand-in is to be seen soon.
+        "APPS_SCAN_MINUTES": "1",
     }

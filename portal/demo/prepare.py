@@ -10,6 +10,10 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 DATA = Path(__file__).parent / "teams.json"
+PRICES = Path(__file__).parents[2] / "deploy" / "prices.example.csv"
+# What the apps of one person in a team may cost in a month, and after how many idle hours they are stopped.
+PERSON_BUDGET = 50
+IDLE_HOURS = 8
 
 # SAML id → name, description, group of the identity provider whose members are in the team.
 TEAMS = {
@@ -58,7 +62,19 @@ def _load() -> None:
             mapping = RoleMapping.objects.create(group=group, source="saml", team=team)
             audit.record(AuditEvent.Action.IMPORTED, target=f"role mapping: {mapping}", team=team.slug)
         _load_directory()
+        _load_rules()
         memberships.remap()
+
+
+def _load_rules() -> None:
+    """Give apps their prices, and the first team a budget for each person and a rule for idle apps."""
+    from teams.models import CleanupRule, Team
+
+    call_command("loadprices", str(PRICES), stdout=io.StringIO())
+    team = Team.objects.get(saml_id="Team1")
+    team.person_budget = PERSON_BUDGET
+    team.save(update_fields=["person_budget"])
+    CleanupRule.objects.create(team=team, idle_hours=IDLE_HOURS)
 
 
 def _load_directory() -> None:

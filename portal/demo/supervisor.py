@@ -113,7 +113,7 @@ class Supervisor:
 
     def _stand_ins(self) -> list[Command]:
         ports, plain = self.ports, environment.plain(self.home)
-        aws = ("--port", str(ports.aws), "--state-file", str(self.home.aws_state))
+        aws = ("--port", str(ports.aws), "--state-file", str(self.home.aws_state), "--people-work")
         idp = ("--port", str(ports.identity_provider), "--state-dir", str(self.home.identity_provider))
         return [
             Command(

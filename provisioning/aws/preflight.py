@@ -39,6 +39,9 @@ class DomainDescription:
     security_groups: tuple[str, ...]
     execution_role_arn: str
     request_id: str
+    # Of a domain in SSO mode.
+    url: str = ""
+    application_arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def describe_domain(account: Account, region: str, domain_id: str) -> DomainDesc
         security_groups=tuple(settings.get("SecurityGroups") or ()),
         execution_role_arn=str(settings.get("ExecutionRole") or ""),
         request_id=_request_id(answer),
+        url=str(answer.get("Url") or ""),
+        application_arn=str(answer.get("SingleSignOnApplicationArn") or ""),
     )
 
 

@@ -41,6 +41,18 @@ class ProfileDescription:
     failure_reason: str
     user_settings: dict[str, Any]
     request_id: str
+    # The user name in IAM Identity Center, empty in IAM mode.
+    sso_user: str = ""
+
+
+@dataclass(frozen=True)
+class Door:
+    """How people get into a domain, in AWS's own words: `url` and `application_arn` are those of SSO mode."""
+
+    auth_mode: str
+    url: str
+    application_arn: str
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -153,6 +165,17 @@ class Studio:
             failure_reason=errors.readable(answer.get("FailureReason") or ""),
             user_settings=settings,
             request_id=_request_id(answer),
+            sso_user=answer.get("SingleSignOnUserValue") or "",
+        )
+
+    def door(self, domain_id: str) -> Door:
+        """Return how people get into a domain. Raises NotFound."""
+        answer = self._call("describe_domain", DomainId=domain_id)
+        return Door(
+            auth_mode=answer.get("AuthMode") or "",
+            url=answer.get("Url") or "",
+            application_arn=answer.get("SingleSignOnApplicationArn") or "",
+            request_id=_request_id(answer),
         )
 
     def create_profile(
@@ -162,9 +185,14 @@ class Studio:
         *,
         user_settings: Mapping[str, Any],
         tags: Mapping[str, str],
+        sso_user: str = "",
         announce: Announce | None = None,
     ) -> Answer:
-        """Start making a profile. Raises AlreadyExists, which after a lost answer may mean that it is our own."""
+        """Start making a profile. Raises AlreadyExists, which after a lost answer may mean that it is our own.
+
+        `sso_user` is whose it is in IAM Identity Center, which domains in SSO mode ask for and others refuse.
+        """
+        whose = {"SingleSignOnUserIdentifier": "UserName", "SingleSignOnUserValue": sso_user} if sso_user else {}
         answer = self._call(
             "create_user_profile",
             DomainId=domain_id,
@@ -172,6 +200,7 @@ class Studio:
             UserSettings=dict(user_settings),
             Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             announce=announce,
+            **whose,
         )
         return _answer(answer)
 

@@ -155,7 +155,7 @@ def _parts(planned: prices.Plan) -> Iterable[tuple[str, int, list[prices.Line]]]
 class BudgetMonthAdmin(ReadOnlyAdmin):
     """Budgets that were nearly or wholly spent in a month: the workers write them, admins lift them."""
 
-    list_display = ("whom", "when", "part", "spent_of", "warned_at", "exceeded_at", "lifted_at", "lifted_by")
+    list_display = ("whom", "when", "part", "spent_of", "warned_at", "exceeded_at", "lifted_at")
     list_filter = (("month", admin.AllValuesFieldListFilter), "team")
     list_select_related = ("team", "user")
     search_fields = ("user__username", "user__name", "team__slug", "team__name")

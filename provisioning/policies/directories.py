@@ -1,4 +1,7 @@
-"""What reading a directory of IAM Identity Center and its queue takes: nothing that writes. Pure."""
+"""What reading a directory of IAM Identity Center and its queue takes: nothing that writes. Pure.
+
+Only where the portal assigns people to the applications of domains in SSO mode it may do so, and to those alone.
+"""
 
 from collections.abc import Iterable
 
@@ -11,6 +14,7 @@ _READS = (
     *("DescribeGroup", "DescribeUser", "GetGroupId", "GetUserId", "IsMemberInGroups", "ListGroupMemberships"),
     *("ListGroupMembershipsForMember", "ListGroups", "ListUsers"),
 )
+_ASSIGNS = ("CreateApplicationAssignment", "DeleteApplicationAssignment", "DescribeApplicationAssignment")
 _QUEUE = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
 
 
@@ -27,6 +31,8 @@ def statements_of(directory: DirectoryFacts) -> list[Statement]:
     made = [allow("ReadDirectory", [f"identitystore:{action}" for action in _READS], [store, *kinds])]
     if directory.queue_arn:
         made.append(allow("ReadQueue", [f"sqs:{action}" for action in _QUEUE], [directory.queue_arn]))
+    if directory.applications:
+        made.append(allow("AssignPeople", [f"sso:{action}" for action in _ASSIGNS], directory.applications))
     return made
 
 
@@ -34,7 +40,7 @@ def _documents(directory: DirectoryFacts) -> list[Document]:
     reader = f"the role {directory.role_arn}" if directory.role_arn else "the portal's own role"
     return document.divided(
         f"directory-{directory.slug}",
-        f"Directory {directory.slug}: read it",
+        f"Directory {directory.slug}: read it{' and assign people' if directory.applications else ''}",
         statements_of(directory),
         account_id=directory.account_id,
         attach_to=reader,

@@ -39,6 +39,7 @@ class DomainFacts:
     team_values: tuple[str, ...] = ()
     tag_keys: tuple[str, ...] = ()
     found_profiles: tuple[str, ...] = ()
+    assigns: bool = False
 
     def arn(self, kind: str, below: str = "") -> str:
         """Return the ARN of the domain, or of what is below it: a `user-profile`, an `app`, a `space`."""
@@ -62,7 +63,10 @@ class AccountFacts:
 
 @dataclass(frozen=True)
 class DirectoryFacts:
-    """A directory, and the role by which it is read; `queue_arn` is empty where it has no queue."""
+    """A directory, and the role by which it is read; `queue_arn` is empty where it has no queue.
+
+    `applications` are those of domains in SSO mode to which the portal assigns its people.
+    """
 
     slug: str
     partition: str
@@ -70,6 +74,7 @@ class DirectoryFacts:
     account_id: str
     role_arn: str
     queue_arn: str
+    applications: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,10 @@ def read(account_id: str = "") -> Facts:
         if not accounts:
             raise AwsAccount.DoesNotExist(f"There is no AWS account {account_id} here.")
     reader = _Reader(account_id)
+    applications = _applications(reader)
     return Facts(
         accounts=tuple(map(reader.account, accounts)),
-        directories=_directories(account_id),
+        directories=_directories(account_id, applications),
         remarks=tuple(sorted(reader.remarks)),
     )
 
@@ -160,6 +166,7 @@ class _Reader:
             team_values=tuple(sorted({desired.value_of(each, desired.TEAM) or "" for each in tags})),
             tag_keys=tuple(sorted({key for each in tags for key in each})),
             found_profiles=tuple(self.found[row.pk]),
+            assigns=row.assigns_application and row.auth_mode == Domain.AuthMode.SSO,
         )
 
     def roles(self, teams: Iterable[Team], account_id: str) -> tuple[RoleUse, ...]:
@@ -221,14 +228,29 @@ def _tags(team: Team, constants: Mapping[str, str]) -> dict[str, str]:
     return wanted.tags
 
 
-def _directories(account_id: str) -> tuple[DirectoryFacts, ...]:
+def _applications(reader: _Reader) -> list[str]:
+    """Return the applications of all domains to which the portal assigns people, as far as AWS has told them."""
+    found = []
+    rows = Domain.objects.filter(auth_mode=Domain.AuthMode.SSO, assigns_application=True)
+    for domain in rows.order_by("region", "domain_id"):
+        if domain.application_arn:
+            found.append(domain.application_arn)
+        else:
+            reader.remarks.add(
+                f"Domain {domain.domain_id}: AWS has not told its application yet, so that the right to assign people "
+                "to it is not in these documents."
+            )
+    return found
+
+
+def _directories(account_id: str, applications: list[str]) -> tuple[DirectoryFacts, ...]:
     rows = Directory.objects.filter(is_active=True).select_related("account").order_by("slug")
     if account_id:
         rows = rows.filter(account__account_id=account_id)
-    return tuple(map(_directory, rows))
+    return tuple(_directory(row, applications) for row in rows)
 
 
-def _directory(row: Directory) -> DirectoryFacts:
+def _directory(row: Directory, applications: list[str]) -> DirectoryFacts:
     role = row.account.role_arn if row.account else ""
     partition = partition_of(role, region=row.region)
     queue = ""
@@ -242,4 +264,8 @@ def _directory(row: Directory) -> DirectoryFacts:
         account_id=row.account.account_id if row.account else "",
         role_arn=role,
         queue_arn=queue,
+        # An application is in the account of its Identity Center instance; where the portal has no role, nobody knows.
+        applications=tuple(
+            arn for arn in applications if row.account is None or arn.split(":")[4] == row.account.account_id
+        ),
     )

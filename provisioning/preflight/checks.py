@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from provisioning import desired
+from provisioning import desired, sso_domains
 from provisioning.aws import preflight as aws
 from provisioning.aws.client import Account
 from provisioning.aws.errors import AwsError, Denied, NotFound
@@ -14,6 +14,8 @@ from provisioning.preflight.results import Level, Result, Subject, said
 
 PORTAL = "The portal itself"
 DIRECTORIES = "Directories"
+# A user whom no Identity Center instance has.
+NOBODY = "00000000-0000-0000-0000-000000000000"
 # As many as an admin waits for: ten thousand profiles.
 MAX_PAGES = 100
 # So few profiles, or such a share, left of the quota are worth a warning.
@@ -91,7 +93,19 @@ def check_domain(plan: AccountPlan, domain: DomainPlan) -> list[Result]:
         absent = f"There is no such domain in {facts.region} of this account."
         return [subject.refused(error, action="sagemaker:DescribeDomain", absent=absent)]
     faults = list(_domain_faults(subject, domain, found))
-    return faults or [subject.ok(f"In service, authentication mode {found.auth_mode}.", found.request_id)]
+    told = faults or [subject.ok(f"In service, authentication mode {found.auth_mode}.", found.request_id)]
+    return told + ([_entrance(plan, domain, found)] if domain.auth_mode == found.auth_mode == "SSO" else [])
+
+
+def _entrance(plan: AccountPlan, domain: DomainPlan, found: DomainDescription) -> Result:
+    """Return whether people can enter a domain in SSO mode."""
+    subject = Subject(plan.group, f"Entrance of {domain.facts.domain_id}")
+    if not sso_domains.is_safe(found.url):
+        return subject.fail("AWS tells no https address of this domain, so that nobody can enter.", found.request_id)
+    if domain.assigns and not found.application_arn:
+        return subject.fail("AWS tells no application to which people could be assigned.", found.request_id)
+    who = "the portal assigns people" if domain.assigns else "somebody else assigns people to its application"
+    return subject.ok(f"People enter at {found.url}; {who}.", found.request_id)
 
 
 def _domain_faults(subject: Subject, domain: DomainPlan, found: DomainDescription) -> Iterator[Result]:
@@ -194,7 +208,17 @@ def check_directory(plan: DirectoryPlan) -> list[Result]:
         except AwsError as error:
             absent = f"There is no queue {plan.queue.url}."
             results.append(subject.refused(error, action="sqs:GetQueueAttributes", absent=absent))
-    return results
+    return results + [_assigning(plan, application) for application in plan.applications]
+
+
+def _assigning(plan: DirectoryPlan, application: str) -> Result:
+    """Return whether assignments to an application can be looked at; the portal changes none to find out."""
+    subject = Subject(DIRECTORIES, f"Application {application.rpartition('/')[2]} of {plan.slug}")
+    try:
+        plan.assignments.exists(application, NOBODY)
+    except AwsError as error:
+        return subject.refused(error, action="sso:DescribeApplicationAssignment")
+    return subject.ok("Assignments to it can be looked at; whether they can be made shows with the first one.")
 
 
 def is_open(results: list[Result]) -> bool:

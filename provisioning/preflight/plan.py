@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from provisioning.aws.assignments import Assignments
 from provisioning.aws.client import Account
 from provisioning.aws.identity import IdentityStore
 from provisioning.aws.sqs import Queue, region_of
@@ -29,10 +30,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class DomainPlan:
-    """A domain as the row has it; `bare_teams` bring no security groups of their own."""
+    """A domain as the row has it; `bare_teams` bring no security groups of their own.
+
+    `assigns`: the portal assigns its people to the domain's application.
+    """
 
     facts: DomainFacts
     bare_teams: tuple[str, ...]
+    assigns: bool = False
 
     @property
     def auth_mode(self) -> str:
@@ -72,11 +77,14 @@ class AccountPlan:
 
 @dataclass(frozen=True)
 class DirectoryPlan:
-    """A directory and its queue, where it has one."""
+    """A directory, its queue, where it has one, and the assignments in its Identity Center instance."""
 
     slug: str
     store: IdentityStore
     queue: Queue | None
+    assignments: Assignments
+    # Of domains in SSO mode to which the portal assigns people.
+    applications: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,9 @@ def read() -> Plan:
     """Read the rows."""
     found = facts.read()
     bare, refusals = _bare_teams(), _refusals()
-    directories = tuple(map(_directory, Directory.objects.filter(is_active=True).select_related("account")))
+    applications = {each.slug: each.applications for each in found.directories}
+    rows = Directory.objects.filter(is_active=True).select_related("account")
+    directories = tuple(_directory(row, applications.get(row.slug, ())) for row in rows)
     regions = [domain.region for account in found.accounts for domain in account.domains]
     regions += [directory.store.region for directory in directories]
     region = next(iter(regions), settings.AWS_REGION or DEFAULT_REGION)
@@ -109,7 +119,7 @@ def _account(
         account_id=row.account_id,
         account=Account(row.role_arn, row.external_id),
         region=row.domains[0].region if row.domains else region,
-        domains=tuple(DomainPlan(each, tuple(bare[each.region, each.domain_id])) for each in row.domains),
+        domains=tuple(DomainPlan(each, tuple(bare[each.region, each.domain_id]), each.assigns) for each in row.domains),
         roles=tuple(RolePlan(use, _refusal(use.arn, refusals)) for use in row.roles),
     )
 
@@ -138,8 +148,9 @@ def _refusal(arn: str, refusals: Iterable[tuple[str, Refusal]]) -> Refusal | Non
     return next((refusal for words, refusal in refusals if f"{arn} " in f"{words} "), None)
 
 
-def _directory(row: Directory) -> DirectoryPlan:
+def _directory(row: Directory, applications: tuple[str, ...]) -> DirectoryPlan:
     queue = None
     if row.queue_url:
         queue = Queue(stores.account_of(row), region_of(row.queue_url, row.region), row.queue_url)
-    return DirectoryPlan(row.slug, stores.store_of(row), queue)
+    assignments = Assignments(stores.account_of(row), row.region)
+    return DirectoryPlan(row.slug, stores.store_of(row), queue, assignments, applications)

@@ -46,7 +46,20 @@ class DomainAdmin(AuditedAdmin):
     list_select_related = ("account",)
     search_fields = ("name", "domain_id", "region", "account__account_id")
     search_help_text = "Name, domain id, Region or account id"
-    fields = ("name", "account", "region", "domain_id", "auth_mode")
+    fieldsets = (
+        (None, {"fields": ("name", "account", "region", "domain_id", "auth_mode")}),
+        (
+            "SSO mode",
+            {
+                "fields": ("sso_user_attribute", "assigns_application"),
+                "description": "Where people enter through IAM Identity Center, the domain serves one team, and "
+                "Identity Center says how long they stay and where they land: session length, URL lifetime, landing "
+                "page and space of the team, and the account's named sessions, have no effect.",
+            },
+        ),
+        ("As AWS has it", {"fields": ("real_auth_mode", "url", "application_arn", "looked_at", "look_error")}),
+    )
+    readonly_fields = ("real_auth_mode", "url", "application_arn", "looked_at", "look_error")
     instead_of_deleting = "Move its teams to another domain first."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Domain]:
@@ -64,5 +77,5 @@ class DomainAdmin(AuditedAdmin):
 
     def saved(self, row: Domain, before: snapshots.Snapshot | None, after: snapshots.Snapshot) -> None:
         """Have the workers look at the profiles again where the domain works in another way now."""
-        if changed(before, after, "auth_mode"):
+        if any(changed(before, after, name) for name in ("auth_mode", "assigns_application", "sso_user_attribute")):
             send_access_changed(team_ids=row.teams.values_list("pk", flat=True))

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 from django.utils.text import slugify
 
-from teams import role_names, strict_json
+from teams import role_names, single_sign_on, strict_json
 from teams.admin.generic import InlineFormSet, ModelForm
 from teams.models import Domain, Group, RoleMapping, Team
 
@@ -103,6 +103,13 @@ class RoleMappingForm(ModelForm):
 
     MOST_TOLD = 5
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        team: Team | None = cleaned.get("team")
+        if team is not None and team.is_active and (fault := single_sign_on.fault_of_team(team)):
+            self.add_error("team", f"Nobody can work in this team. {fault}")
+        return cleaned
+
     def _post_clean(self) -> None:
         """Expand the template for the known groups, once everything else is right."""
         super()._post_clean()  # type: ignore[misc]
@@ -162,7 +169,21 @@ class DomainForm(ModelForm):
         identity = [name for name in ("account", "region", "domain_id") if name in self.changed_data]
         if self.instance.pk and identity and (teams := self.instance.teams.count()):
             self.add_error(identity[0], _in_use("team", teams, "Add the other domain and move them there."))
+        elif self.instance.pk and identity:
+            # What AWS said of the domain that the row was before says nothing of this one.
+            for name in ("url", "application_arn", "real_auth_mode", "look_error"):
+                setattr(self.instance, name, "")
+            self.instance.looked_at = None
+        self._check_mode(cleaned)
         return cleaned
+
+    def _check_mode(self, cleaned: dict[str, Any]) -> None:
+        """Refuse what cannot work in the mode."""
+        single = cleaned.get("auth_mode") == Domain.AuthMode.SSO
+        if single and self.instance.pk and (fault := single_sign_on.fault_of_mode(self.instance)):
+            self.add_error("auth_mode", fault)
+        if "auth_mode" in cleaned and not single and cleaned.get("assigns_application"):
+            self.add_error("assigns_application", "Only a domain in SSO mode has an application to assign people to.")
 
 
 class AccountForm(ModelForm):

@@ -42,7 +42,13 @@ class TeamAdmin(SuspendingAdmin):
     fieldsets = (
         (None, {"fields": ("name", "slug", "saml_id", "description", "contact", "is_active", "is_requestable")}),
         ("AWS", {"fields": ("domain", "execution_role_arn")}),
-        ("Sessions", {"fields": ("session_duration", "url_lifetime", "landing_uri", "space_name")}),
+        (
+            "Sessions",
+            {
+                "fields": ("session_duration", "url_lifetime", "landing_uri", "space_name"),
+                "description": "No effect in a domain in SSO mode: there IAM Identity Center lets people in.",
+            },
+        ),
         ("Budgets", {"fields": ("monthly_budget", "person_budget")}),
         ("When access ends", {"fields": ("grace_days", "keeps_profiles")}),
         ("Profile settings", {"fields": ("user_settings",)}),

@@ -10,7 +10,7 @@ from provisioning.models import Profile
 from provisioning.rows import CLAIM, MAX_REPAIRS
 from teams import memberships
 from teams.memberships import GroupRef, UserObservation
-from teams.models import AuditEvent, Domain, Membership, RoleMapping, TeamTag
+from teams.models import AuditEvent, Membership, RoleMapping, TeamTag
 from tests.factories import make_domain, make_mapping, role_arn
 from tests.provisioning.conftest import World
 
@@ -240,15 +240,6 @@ class TestTwoWorkers:
         assert world.profile.state == State.WANTED
         assert world.operations() == ["DescribeUserProfile"]
         assert world.audited() == ["profile_requested"]
-
-
-class TestSsoDomain:
-    def test_it_fails_with_a_clear_message_and_without_a_call(self, world: World) -> None:
-        Domain.objects.update(auth_mode=Domain.AuthMode.SSO)
-        profile = world.step()
-        assert (profile.state, profile.due_at) == (State.FAILED, None)
-        assert "IAM Identity Center" in profile.error
-        assert world.operations() == []
 
 
 class TestARoleThatCannotBe:

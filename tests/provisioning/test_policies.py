@@ -16,7 +16,7 @@ from provisioning.models import Directory, Profile
 from provisioning.policies import documents, facts, options, statements
 from provisioning.policies.documents import Everything
 from provisioning.policies.options import OptionError, Options
-from teams.models import AwsAccount, Group, TagConstant, TeamTag
+from teams.models import AwsAccount, Domain, Group, TagConstant, TeamTag
 from tests.factories import make_account, make_domain, make_mapping, make_team, make_user, role_arn
 from tests.provisioning.conftest import World
 
@@ -25,7 +25,7 @@ STUDIO = "111122223333"
 OTHER = "444455556666"
 # Names of actions that no operation has: IAM checks them on the way.
 PERMISSION_ONLY = {"iam:PassRole", "sts:SetSourceIdentity", "sts:TagSession"}
-SERVICES = {"servicequotas": "service-quotas"}
+SERVICES = {"servicequotas": "service-quotas", "sso": "sso-admin"}
 KNOWN_CONDITIONS = re.compile(
     r"aws:(RequestTag|ResourceTag|PrincipalTag)/[\w-]+|aws:(TagKeys|PrincipalArn|SourceIp|VpcSourceIp|SourceVpce)"
     r"|sagemaker:(ResourceTag/[\w-]+|TaggingAction|OwnerUserProfileArn|SpaceSharingType)"
@@ -385,6 +385,23 @@ def test_a_directory_is_only_read(rows: None) -> None:
     assert all(re.match(r"identitystore:(Describe|Get|IsMember|List)", action) for action in reads["Action"])
     assert "arn:aws:identitystore::*:identitystore/d-1234567890" in reads["Resource"]
     assert queue["Resource"] == ["arn:aws:sqs:eu-west-1:444455556666:changes"]
+
+
+def test_people_are_assigned_to_the_applications_of_single_sign_on_alone(rows: None) -> None:
+    ours = "arn:aws:sso::444455556666:application/ssoins-1234567890abcdef/apl-1234567890abcdef"
+    Domain.objects.filter(domain_id="d-sso").update(assigns_application=True)
+    assert any("d-sso: AWS has not told its application yet" in each for each in made().remarks)
+    Domain.objects.filter(domain_id="d-sso").update(application_arn=ours)
+    (document,) = [each for each in made().documents if each.name.startswith("directory-main")]
+    (statement,) = [each for each in document.body["Statement"] if each["Sid"] == "AssignPeople"]
+    assert statement["Resource"] == [ours]
+    verbs = ("Create", "Delete", "Describe")
+    assert statement["Action"] == [f"sso:{verb}ApplicationAssignment" for verb in verbs]
+    model = botocore.session.get_session().get_service_model("sso-admin")
+    assert {f"{verb}ApplicationAssignment" for verb in verbs} <= set(model.operation_names)
+    # Of another Identity Center instance: not this directory's.
+    Domain.objects.filter(domain_id="d-sso").update(application_arn=ours.replace("444455556666", "111122223333"))
+    assert "AssignPeople" not in str([each.body for each in made().documents])
 
 
 def test_only_one_account_is_asked_for(rows: None) -> None:

@@ -291,6 +291,24 @@ class TestExecutionRoles:
         assert "belongs to another account" in found.line
 
 
+class TestSingleSignOn:
+    def test_the_entrance_and_the_application(self, world: World) -> None:
+        arn = rows.application_arn("111122223333", "d-preflight")
+        Domain.objects.update(auth_mode="SSO", assigns_application=True, application_arn=arn)
+        world.in_aws.auth_mode = "SSO"
+        Directory.objects.create(name="Main", slug="main", identity_store_id=IDENTITY_STORE, region="eu-west-1")
+        found = world.found("Entrance")
+        assert (found.level, found.line) == (Level.FAIL, "AWS tells no application to which people could be assigned.")
+        world.in_aws.application_arn = arn
+        assert world.found("Entrance").line.endswith("/domains/d-preflight; the portal assigns people.")
+        assert world.found("Application").level == Level.OK
+        world.aws.personality.fail_next = {"DescribeApplicationAssignment": ["AccessDeniedException"]}
+        assert world.found("Application").line.startswith("sso:DescribeApplicationAssignment is refused.")
+        Domain.objects.update(assigns_application=False)
+        assert "somebody else assigns people" in world.found("Entrance").line
+        assert not [each for each in world.aws.calls() if each.operation.startswith(CHANGING)]
+
+
 class TestDirectories:
     @pytest.fixture(name="directory", autouse=True)
     def _directory(self, aws: Handle) -> Directory:

@@ -26,7 +26,9 @@ def main() -> int:
         "seed": options.seed,
     }
     try:
-        handle = start(options.port, options.state_file, personality, region=options.region)
+        handle = start(
+            options.port, options.state_file, personality, region=options.region, people_work=options.people_work
+        )
     except (OSError, StateFileError, ValueError) as error:
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         print(f"Port {options.port} of {HOST} is in use" if taken else error, file=sys.stderr)
@@ -46,6 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--region", default=REGION, help="Region of the demo's domains (default: %(default)s)")
     parser.add_argument("--create-delay", type=float, default=3.0, help="seconds that a new profile is Pending")
     parser.add_argument("--delete-delay", type=float, default=2.0, help="seconds that a deletion takes")
+    parser.add_argument("--people-work", action="store_true", help="who enters Studio runs JupyterLab there")
     parser.add_argument("--personality", choices=sorted(PRESETS), default="plain")
     parser.add_argument("--seed", type=int, default=0, help="of chance, where a personality uses it")
     return parser.parse_args()

@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from portal.demo.aws import working
 from portal.demo.aws.rows import Ticket, digest
 from portal.demo.aws.state import State
 from portal.demo.aws.wire import Reply
@@ -44,13 +45,32 @@ def studio(state: State, token: str) -> Reply:
         ticket = state.tickets.pop(digest(token), None)
     if ticket is None:
         return refused()
-    state.save()
     if ticket.expires <= state.clock.now():
+        state.save()
         return refused()
+    if state.people_work:
+        with state.lock:
+            working.begin(state, ticket)
+    state.save()
     rows = "".join(
         f'<div><dt>{label}</dt><dd id="{name}">{escape(value)}</dd></div>' for name, label, value in _facts(ticket)
     )
     return _html(200, TITLE, f"<p>This is where Studio would start, with these rights:</p>\n<dl>{rows}</dl>")
+
+
+def domain(state: State, domain_id: str) -> Reply:
+    """Show the address of a domain in SSO mode, where IAM Identity Center would ask who it is; 404 for any other."""
+    found = state.domain(domain_id)
+    if found is None or found.auth_mode != "SSO":
+        return not_found()
+    rows = (
+        ("account", "AWS account", found.account),
+        ("region", "Region", found.region),
+        ("domain", "Domain", found.name),
+    )
+    told = "".join(f'<div><dt>{label}</dt><dd id="{name}">{escape(value)}</dd></div>' for name, label, value in rows)
+    text = "<p>This is where IAM Identity Center would sign people on, and Studio would start.</p>"
+    return _html(200, f"Studio of domain {domain_id} (SSO)", f"{text}\n<dl>{told}</dl>")
 
 
 def refused() -> Reply:

@@ -76,14 +76,26 @@ class Resource:
         return f"arn:aws:sagemaker:{self.region}:{self.account}:{self.kind}/{self.path}"
 
 
+def application_arn(account: str, domain_id: str) -> str:
+    """Return the ARN of the application that a domain in SSO mode has in the Identity Center of an account."""
+    text = digest(domain_id)
+    return f"arn:aws:sso::{account}:application/ssoins-{text[:16]}/apl-{text[16:32]}"
+
+
 @dataclass
 class Domain(Resource):
-    """A Studio domain; `sso_users` are the people its directory knows (None: everybody)."""
+    """A Studio domain.
+
+    In SSO mode `sso_users` are the user names that its directory knows (None: everybody), and `assigned` the principals
+    of its application, like “USER:<id>”.
+    """
 
     kind: ClassVar[str] = "domain"
 
     auth_mode: str = "IAM"
     sso_users: list[str] | None = None
+    application_arn: str = ""
+    assigned: list[str] = field(default_factory=list)
 
     @property
     def path(self) -> str:

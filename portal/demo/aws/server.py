@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/auth":
             token = parse_qs(url.query).get("token", [""])[0]
             self._answer(lambda: pages.studio(self._endpoint.state, token))
+        elif url.path.startswith("/domains/"):
+            self._answer(lambda: pages.domain(self._endpoint.state, url.path.rpartition("/")[2]))
         elif url.path == "/studio.css":
             self._answer(pages.stylesheet)
         elif url.path.startswith("/_"):
@@ -200,16 +202,19 @@ def start(
     personality: Personality | dict[str, Any] | None = None,
     *,
     region: str = REGION,
+    people_work: bool = False,
 ) -> Handle:
     """Start the stand-in on a loopback port (any free one by default).
 
-    The state comes from `state_file`; without a file, or with a new one, it is the demo's (see `seed`). Raises OSError
-    when the port is taken, StateFileError when the file makes no sense, ValueError for an unknown personality.
+    `people_work`: who enters Studio begins to work there. The state comes from `state_file`; without a file, or with a
+    new one, it is the demo's (see `seed`). Raises OSError when the port is taken, StateFileError when the file makes no
+    sense, ValueError for an unknown personality.
     """
     state = State(Path(state_file) if state_file else None)
     if not isinstance(personality, Personality):
         changes, personality = personality or {}, Personality()
         personality.update(changes)
+    state.people_work = people_work
     is_new = not state.load()
     if is_new:
         seed(state, region=region)

@@ -1,11 +1,11 @@
 """The services that the endpoint speaks."""
 
-from portal.demo.aws import iam, identitystore, quotas, sagemaker, sqs, sts
+from portal.demo.aws import iam, identitystore, quotas, sagemaker, sqs, ssoadmin, sts
 from portal.demo.aws.service import Service
 
 SERVICES: tuple[Service, ...] = (
     *(sagemaker.SERVICE, sts.SERVICE, identitystore.SERVICE, sqs.SERVICE),
-    *(iam.SERVICE, quotas.SERVICE),
+    *(iam.SERVICE, quotas.SERVICE, ssoadmin.SERVICE),
 )
 
 

@@ -32,6 +32,7 @@ from portal.demo.aws.rows import (
     Space,
     Ticket,
     app_key,
+    application_arn,
 )
 
 APP_KEPT_SECONDS = 24 * 3600
@@ -71,6 +72,8 @@ class State:
         self.personality = Personality()
         self.path = path
         self.home_account = "111122223333"
+        # Whether who enters Studio begins to work there.
+        self.people_work = False
         self.accounts: dict[str, Account] = {}
         self.domains: dict[str, Domain] = {}
         self.profiles: dict[tuple[str, str], Profile] = {}
@@ -111,6 +114,8 @@ class State:
         account = self.add_account(account_id or self.home_account)
         now = self.clock.now()
         domain = Domain(account.account_id, region, domain_id, name or domain_id, now, now, auth_mode=auth_mode)
+        if auth_mode == "SSO":
+            domain.application_arn = application_arn(self.home_account, domain_id)
         self.domains[domain_id] = domain
         return domain
 

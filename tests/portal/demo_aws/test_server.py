@@ -136,7 +136,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 
 def test_it_listens_on_loopback_only(standin: Handle) -> None:
     assert urlsplit(standin.url).hostname == "127.0.0.1"
-    services = ("SAGEMAKER", "STS", "IDENTITYSTORE", "SQS", "IAM", "SERVICE_QUOTAS")
+    services = ("SAGEMAKER", "STS", "IDENTITYSTORE", "SQS", "IAM", "SERVICE_QUOTAS", "SSO_ADMIN")
     assert standin.environment == {f"AWS_ENDPOINT_URL_{service}": standin.url for service in services}
 
 

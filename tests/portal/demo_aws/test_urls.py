@@ -146,3 +146,18 @@ def test_the_pages_have_a_style_and_nothing_else(standin: Handle) -> None:
     assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
     assert "prefers-color-scheme: dark" in text
     assert browse(f"{standin.url}/elsewhere")[0] == 404
+
+
+def test_where_people_work_who_enters_runs_an_app_in_a_space_of_theirs(standin: Handle, studio: Any) -> None:
+    standin.state.people_work = True
+    for _ in range(2):
+        browse(studio.create_presigned_domain_url(**PROFILE)["AuthorizedUrl"])
+    [space] = studio.list_spaces(DomainIdEquals=DOMAIN)["Spaces"]
+    assert space["OwnershipSettingsSummary"] == {"OwnerUserProfileName": NAME}
+    [app] = studio.list_apps(DomainIdEquals=DOMAIN)["Apps"]
+    assert (app["SpaceName"], app["Status"], app["AppType"]) == (space["SpaceName"], "InService", "JupyterLab")
+
+
+def test_where_nobody_was_asked_to_work_nothing_runs(standin: Handle, studio: Any) -> None:
+    browse(studio.create_presigned_domain_url(**PROFILE)["AuthorizedUrl"])
+    assert studio.list_apps(DomainIdEquals=DOMAIN)["Apps"] == []

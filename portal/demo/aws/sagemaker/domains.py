@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 
 from portal.demo.aws.errors import in_use
-from portal.demo.aws.rows import GONE, Domain
+from portal.demo.aws.rows import GONE, Domain, application_arn
 from portal.demo.aws.sagemaker import lookup
 from portal.demo.aws.sagemaker.paging import listing
 from portal.demo.aws.service import Context, Operation
@@ -37,9 +37,11 @@ def create(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         tags=tags,
         settings={name: params[name] for name in _KEPT if name in params},
     )
+    if domain.auth_mode == "SSO":
+        domain.application_arn = application_arn(context.state.home_account, domain.domain_id)
     context.begin_create(domain)
     context.state.domains[domain.domain_id] = domain
-    return {"DomainArn": domain.arn, "DomainId": domain.domain_id, "Url": _url(domain)}
+    return {"DomainArn": domain.arn, "DomainId": domain.domain_id, "Url": _url(context, domain)}
 
 
 def describe(context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +52,9 @@ def describe(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         "TagPropagation": "DISABLED",
         "DefaultUserSettings": {},
         **_row(domain),
+        "Url": _url(context, domain),
         "AuthMode": domain.auth_mode,
+        "SingleSignOnApplicationArn": domain.application_arn or None,
         "FailureReason": domain.failure_reason if domain.status.endswith("ailed") else None,
         **domain.settings,
     }
@@ -71,10 +75,13 @@ def delete(context: Context, params: dict[str, Any]) -> dict[str, Any]:
 def list_all(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     """ListDomains."""
     rows = [domain for domain in context.state.all_domains() if lookup.is_mine(context, domain)]
-    return listing(context, params, rows, "Domains", _row)
+    return listing(context, params, rows, "Domains", lambda row: {**_row(row), "Url": _url(context, row)})
 
 
-def _url(domain: Domain) -> str:
+def _url(context: Context, domain: Domain) -> str:
+    """Return the address of a domain; in SSO mode it is a page here, because people go there with their browsers."""
+    if domain.auth_mode == "SSO":
+        return f"{context.url}/domains/{domain.domain_id}"
     return f"https://{domain.domain_id}.studio.{domain.region}.sagemaker.aws"
 
 
@@ -86,7 +93,6 @@ def _row(domain: Domain) -> dict[str, Any]:
         "Status": domain.status,
         "CreationTime": domain.created,
         "LastModifiedTime": domain.modified,
-        "Url": _url(domain),
     }
 
 

@@ -24,6 +24,7 @@ def create(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["UserProfileName"]
     if existing := context.state.profile(domain.domain_id, name):
         raise in_use(f"UserProfile [{existing.arn}] already exists.")
+    _check_one_each(context, domain, sso_value)
     _check_quota(context)
     profile = Profile(
         domain.account, domain.region, domain.domain_id, name, context.now, context.now, tags=tags, settings=settings
@@ -116,9 +117,17 @@ def _sso_user(domain: Domain, params: dict[str, Any]) -> str:
         raise invalid(
             "SingleSignOnUserIdentifier and SingleSignOnUserValue are required for a Domain with AuthMode SSO."
         )
-    if domain.sso_users is not None and value not in domain.sso_users:
+    # Identity Center tells user names apart by more than their case.
+    if domain.sso_users is not None and value.lower() not in map(str.lower, domain.sso_users):
         raise invalid("The specified SingleSignOnUserValue does not match a user of the directory.")
     return str(value)
+
+
+def _check_one_each(context: Context, domain: Domain, sso_value: str) -> None:
+    """Refuse a second profile of one user of the directory."""
+    for profile in context.state.all_profiles() if sso_value else ():
+        if profile.domain_id == domain.domain_id and profile.sso_value.lower() == sso_value.lower():
+            raise in_use(f"UserProfile [{profile.arn}] already exists for the SingleSignOnUserValue {sso_value}.")
 
 
 def _check_quota(context: Context) -> None:
