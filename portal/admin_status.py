@@ -29,6 +29,8 @@ LABELS: dict[str, str] = {
     Profile.State.RETIRING: "profiles without access",
     Profile.State.RETIRED: "profiles deleted",
 }
+# How many domains have not been scanned for apps to the end for long; there is no such figure where none is.
+READ_LATE = "domains read late"
 # States in which somebody has to look.
 TROUBLE = frozenset({Profile.State.FAILED, Profile.State.CONFLICT})
 
@@ -62,7 +64,7 @@ def notices(figures: Iterable[Figure] | None = None) -> list[Notice]:
     """
     return [
         *(*_provider_notices(), *_directory_notices(), *_quota_notices(figures)),
-        *(*_domain_notices(), *_scan_notices(), *_price_notices()),
+        *(*_domain_notices(), *_scan_notices(figures), *_price_notices()),
     ]
 
 
@@ -73,7 +75,9 @@ def _domain_notices() -> list[Notice]:
     ]
 
 
-def _scan_notices() -> list[Notice]:
+def _scan_notices(figures: Iterable[Figure] | None) -> list[Notice]:
+    if figures is not None and not any(figure.label == READ_LATE for figure in figures):
+        return []
     page = reverse("admin:provisioning_domainscan_changelist")
     return [
         Notice(f"The {scan} have not been read completely for long. {scan.error}".rstrip(), page, alarming=True)
@@ -134,19 +138,23 @@ def _provider_notices() -> list[Notice]:
     ]
 
 
-def _teams_and_people() -> tuple[int, int]:
-    """Return the number of active teams and of people with access, with one query."""
+def _totals() -> tuple[int, int, int]:
+    """Return the number of active teams, of people with access and of domains that are read late, with one query."""
     live = Membership.objects.filter(access.live()).order_by().values(everything=Value(1))
     people = live.annotate(number=Count("user", distinct=True)).values("number")
-    found = Team.objects.filter(is_active=True).aggregate(teams=Count("pk"), people=Max(Coalesce(Subquery(people), 0)))
+    late = scans.late().order_by().values(everything=Value(1)).annotate(number=Count("pk")).values("number")
+    found = Team.objects.filter(is_active=True).aggregate(
+        teams=Count("pk"), people=Max(Coalesce(Subquery(people), 0)), late=Max(Coalesce(Subquery(late), 0))
+    )
     # Without an active team nobody has access.
-    return found["teams"], found["people"] or 0
+    return found["teams"], found["people"] or 0, found["late"] or 0
 
 
 def read() -> list[Figure]:
-    """Return the teams, the people with access, and the profiles of each state; two queries."""
+    """Return the teams, the people with access, the profiles of each state and domains read late; two queries."""
     profiles = reverse("admin:provisioning_profile_changelist")
-    teams, people = _teams_and_people()
+    teams, people, late = _totals()
+    scan_list = reverse("admin:provisioning_domainscan_changelist")
     by_state = dict(Profile.objects.order_by().values_list("state").annotate(number=Count("pk")))
     return [
         Figure(
@@ -164,4 +172,5 @@ def read() -> list[Figure]:
             )
             for state in Profile.State
         ),
+        *([Figure(READ_LATE, late, scan_list, alarming=True)] if late else []),
     ]

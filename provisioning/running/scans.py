@@ -77,13 +77,13 @@ def hint(scan_id: int, *, countdown: float = 0, expires: float | None = None) ->
     return queue.enqueue(SCAN, scan_id, countdown=countdown, expires=expires)
 
 
-def late() -> list[DomainScan]:
-    """Return the scans that have not come to an end for long."""
+def late() -> QuerySet[DomainScan]:
+    """Return the scans that have not come to an end for long; none where scans are switched off."""
     if settings.APPS_SCAN_MINUTES <= 0:
-        return []
+        return DomainScan.objects.none()
     longest = max(LATE, LATE_INTERVALS * _interval())
-    last = _wanted().annotate(last=Coalesce("finished_at", "created_at"))
-    return list(last.filter(last__lt=timezone.now() - longest).select_related("domain__account").order_by("last"))
+    last = _wanted().alias(last=Coalesce("finished_at", "created_at"))
+    return last.filter(last__lt=timezone.now() - longest).select_related("domain__account").order_by("last")
 
 
 def step(scan_id: int) -> float | None:

@@ -25,7 +25,7 @@ Reason = RunningApp.Reason
 
 # An app that AWS did not stop within so long after it was to be stopped is left alone, with the reason.
 DEADLINE = timedelta(hours=1)
-# How long an app may look as if it ran on after AWS took the call.
+# How long an app may look as if it ran on after AWS took the call, and as if there were none after it was made.
 LAG = timedelta(minutes=2)
 # When it is looked at again: busy or being deleted; and where trying again soon does not help.
 SOON, LATER = 5.0, 60.0
@@ -100,6 +100,9 @@ class Stopping:
         app = self.app
         asked_at = timezone.now()
         found = activity.look(app, self.studio)
+        if found is None and timezone.now() < app.started_at + LAG:
+            # A list had it, and descriptions lag behind.
+            return self.row.release(seconds=SOON)
         if found is None or not sightings.is_same_run(app, found):
             sightings.end_missing(app)
             self.over()

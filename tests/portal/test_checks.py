@@ -96,6 +96,8 @@ def test_identity_provider_without_metadata(settings: Settings, tmp_path: Path) 
         ("SAML_REFUSALS_PER_MINUTE", 0),
         ("SAML_MAX_MESSAGE_BYTES", 10**9),
         ("TRUSTED_PROXY_COUNT", -1),
+        ("APPS_SCAN_MINUTES", -1),
+        ("APPS_ACTIVITY_MINUTES", -1),
         ("ACCESS_MAX_DAYS", 0),
         ("ACCESS_REMINDER_DAYS", 1000),
         ("EMAIL_TIMEOUT", 0),

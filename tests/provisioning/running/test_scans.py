@@ -305,7 +305,9 @@ class TestSchedule:
         scans.prepare()
         settings.APPS_SCAN_MINUTES = 0
         assert scans.due(10) == []
-        assert scans.late() == []
+        DomainScan.objects.update(created_at=timezone.now() - timedelta(hours=2))
+        assert not scans.late()
+        assert admin_status.read()
 
     def test_a_domain_that_is_not_read_for_long_is_told_of(self, world: Apps) -> None:
         assert [each for each in admin_status.notices() if "apps" in each.text] == []
@@ -313,6 +315,9 @@ class TestSchedule:
         DomainScan.objects.update(created_at=timezone.now() - timedelta(hours=2), error="AWS said no.")
         (notice,) = [each for each in admin_status.notices() if "apps" in each.text]
         assert "AWS said no." in notice.text
+        figures = admin_status.read()
+        assert [figure.number for figure in figures if figure.label == "domains read late"] == [1]
+        assert [each for each in admin_status.notices(figures) if "apps" in each.text] == [notice]
 
 
 class TestActivity:

@@ -120,6 +120,15 @@ def test_an_app_that_aws_has_no_more(world: Apps, app: RunningApp) -> None:
     assert world.stop_steps(app).ended_at == app.seen_at
 
 
+def test_a_young_app_that_cannot_be_described_yet_is_waited_for(world: Apps) -> None:
+    world.start("lab")
+    world.scan()
+    world.in_stock("lab").hidden_until = world.aws.state.clock.now() + 3
+    stop(world.app("lab"))
+    assert world.stop_steps(world.app("lab")).status == "Deleted"
+    assert len(world.log("app_stopped")) == 1
+
+
 def test_a_later_run_of_the_same_name_is_left_alone(world: Apps, app: RunningApp) -> None:
     world.in_stock("lab").created += 3600
     stop(app)
