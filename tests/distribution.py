@@ -16,7 +16,6 @@ FEWEST, MOST = 2, 8
 TOGETHER = (
     ("tests/browser/", "tests/flows/test_demo.py"),
     ("tests/flows/test_workers.py",),
-    ("tests/provisioning/test_worker_process.py",),
 )
 # So many tests of any other file go to a worker at a time.
 PIECE = 25

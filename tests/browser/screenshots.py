@@ -6,6 +6,7 @@ With `--all`, every page is also taken in light and dark, wide and narrow, for a
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
@@ -16,6 +17,7 @@ from tests.browser.stack import ROOT, Stack
 from tests.browser.steps import READY_MS, open_team, sign_on
 
 PICTURES = ROOT / "docs" / "screenshots"
+SCAN_SECONDS = 90.0
 WIDE = ViewportSize(width=1280, height=620)
 WIDER = ViewportSize(width=1440, height=720)
 NARROW = ViewportSize(width=360, height=740)
@@ -67,7 +69,19 @@ def people(page: Page, stack: Stack, camera: Camera) -> None:
     camera.take(page, "studio")
     page.goto(stack.portal)
     expect(page.get_by_text("Ready")).to_have_count(2, timeout=2 * READY_MS)
+    wait_for_apps(page)
     camera.take(page, "landing", shown=True, dark="landing-dark")
+
+
+def wait_for_apps(page: Page) -> None:
+    """Look at the landing page until a scan has found what the person runs."""
+    deadline = time.monotonic() + SCAN_SECONDS
+    heading = page.get_by_role("heading", name="Running apps")
+    while not heading.is_visible():
+        if time.monotonic() > deadline:
+            raise RuntimeError("no scan has found the app")
+        page.wait_for_timeout(1000)
+        page.reload()
 
 
 def trouble(page: Page, stack: Stack, camera: Camera) -> None:
@@ -114,6 +128,10 @@ def administration(page: Page, stack: Stack, camera: Camera) -> None:
         ("why/?user=user1&team=team1", "admin-why"),
         ("access-review/?team=team2", "admin-access-review"),
         ("provisioning/profile/", "admin-profiles"),
+        ("provisioning/runningapp/", "admin-apps"),
+        ("provisioning/reconciliation/", "admin-comparisons"),
+        ("costs/", "admin-costs"),
+        ("team-form/team1/", "admin-team-form"),
         ("teams/auditevent/1/change/", "audit-event"),
         ("login/", "admin-login"),
     ):

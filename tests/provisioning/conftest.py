@@ -79,6 +79,12 @@ class World:
         return list(AuditEvent.objects.order_by("id").values_list("action", flat=True))
 
 
+@pytest.fixture(autouse=True)
+def _short_breath(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody wait for long after AWS throttled a call: it does not get better with time here."""
+    monkeypatch.setattr("provisioning.aws.studio.BREATHER", 0.02)
+
+
 @pytest.fixture(name="make_world")
 def _make_world(aws: Handle) -> Callable[..., World]:
     def make(slug: str = "team1", subject: str = "user1", **team_fields: Any) -> World:
