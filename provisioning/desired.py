@@ -100,7 +100,26 @@ def contradiction(tags: Mapping[str, str], wanted: DesiredProfile) -> str | None
 
 
 def contains(actual: Any, wanted: Any) -> bool:
-    """Whether AWS's settings hold everything that is wanted; AWS may add defaults of its own."""
+    """Whether AWS's settings hold everything that is wanted.
+
+    AWS may add defaults of its own, leave out what is empty, and repeat lists, which are sets to it, in another order.
+    """
     if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(contains(actual.get(key), item) for key, item in wanted.items())
-    return bool(actual == wanted)
+        there = {} if actual is None else actual
+        return isinstance(there, Mapping) and all(contains(there.get(key), item) for key, item in wanted.items())
+    if isinstance(wanted, list):
+        return _holds_each([] if actual is None else actual, wanted)
+    return bool(actual == wanted) or (actual is None and wanted == "")
+
+
+def _holds_each(actual: Any, wanted: list[Any]) -> bool:
+    """Whether each of the wanted items is there once, and nothing else."""
+    if not isinstance(actual, list) or len(actual) != len(wanted):
+        return False
+    left = list(actual)
+    for item in wanted:
+        found = next((index for index, each in enumerate(left) if contains(each, item)), None)
+        if found is None:
+            return False
+        del left[found]
+    return True

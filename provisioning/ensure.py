@@ -291,8 +291,8 @@ class Step(Work):
         return self.role_fits(seen) and self.settings_fit(seen) and self.is_formed()
 
     def recorded(self, seen: ProfileDescription) -> bool:
-        """Whether the row says that this very profile is ours."""
-        return self.profile.managed and bool(seen.arn) and self.profile.arn == seen.arn
+        """Whether the row says that this very profile is ours; AWS may write its ARN in another case of letters."""
+        return self.profile.managed and bool(seen.arn) and self.profile.arn.lower() == seen.arn.lower()
 
     def made_by_us(self, seen: ProfileDescription) -> bool:
         """Whether this is what our own create, just now, answered for: its tags need not be asked."""

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from provisioning import desired
-from provisioning.aws.errors import AlreadyExists, Throttled
+from provisioning.aws.errors import AlreadyExists, AwsError, Transient
 from provisioning.aws.studio import ProfileDescription
 from provisioning.rows import DEADLINE, MAX_REPAIRS, PARKED, Next, State
 from provisioning.step import Work
@@ -60,9 +60,11 @@ def _update(work: Work, found: ProfileDescription) -> Next:
         answer = work.studio.update_profile(work.domain_id, work.wanted.name, user_settings=settings, announce=announce)
     except AlreadyExists:
         return work.wait(found)
-    except Throttled as error:
-        # Nothing was tried, so that nothing is used up.
-        return work.row.failed(error, parked=State.FAILED, repairs=repairs)
+    except AwsError as error:
+        if not isinstance(error, Transient):
+            # AWS changed nothing, so that nothing is used up, and what it said stays what the admin sees.
+            work.row.mark(repairs=repairs)
+        raise
     told = work.updated(
         answer.request_id,
         settings=sorted(

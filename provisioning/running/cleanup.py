@@ -6,6 +6,7 @@ asked for an app's last activity, and for its tags where one exempts, right befo
 """
 
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -93,15 +94,15 @@ def consider(app_id: int) -> None:
     row = claims.claim(app_id, _may_be_warned(timezone.now()))
     if row is None:
         return
-    try:
-        _consider(row)
-    except Paced:
-        row.release()
-        raise
-    except AwsError as error:
-        row.release(spared_until=timezone.now() + UNKNOWN, stop_error=error.message[:500])
-    except ClaimLost:
-        return
+    # Who wants the app stopped meanwhile takes the row away.
+    with suppress(ClaimLost):
+        try:
+            _consider(row)
+        except Paced:
+            row.release()
+            raise
+        except AwsError as error:
+            row.release(spared_until=timezone.now() + UNKNOWN, stop_error=error.message[:500])
 
 
 def _consider(row: Claimed) -> None:
@@ -111,7 +112,7 @@ def _consider(row: Claimed) -> None:
     if found is not None and found.status in sightings.OVER and sightings.is_same_run(app, found):
         row.release()
         sightings.end(app, asked_at, status=found.status)
-    elif found is None or not sightings.is_same_run(app, found):
+    elif found is None or not sightings.is_about(app, found):
         row.release(spared_until=timezone.now() + UNKNOWN)
         scans.soon(app.domain_id)
     elif (decision := decided(app, timezone.now())) is None:

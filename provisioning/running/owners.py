@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.db.models import Q
 from django.db.models.functions import Lower
 
 from provisioning.aws.studio import App
@@ -21,7 +22,10 @@ class Owners:
         owned = StudioSpace.objects.filter(domain=domain).annotate(key=Lower("name")).filter(key__in=spaces)
         self._spaces = {key: owner.lower() for key, owner in owned.values_list("key", "owner") if owner}
         names = {app.profile.lower() for app in apps if app.profile and not app.space} | set(self._spaces.values())
-        profiles = Profile.objects.filter(domain=domain).annotate(key=Lower("name")).filter(key__in=names)
+        # A profile that is somebody else's, or that nobody has looked for yet, gives no app to anybody.
+        foreign = Q(state=Profile.State.CONFLICT) | Q(state=Profile.State.WANTED, arn="")
+        profiles = Profile.objects.filter(domain=domain).exclude(foreign).annotate(key=Lower("name"))
+        profiles = profiles.filter(key__in=names)
         self._profiles: dict[str, Owner] = {
             key: (user_id, team_id) for key, user_id, team_id in profiles.values_list("key", "user_id", "team_id")
         }

@@ -106,6 +106,15 @@ def is_same_run(row: RunningApp, app: App) -> bool:
     return app.created is None or abs(row.started_at - app.created) < SAME
 
 
+def is_about(row: RunningApp, found: App) -> bool:
+    """Whether a description, which is of what now has the name, is about the run of this row.
+
+    What runs and is older than the row is: the list did not tell when it was made, and the row has the time of a look.
+    """
+    older = found.created is not None and found.created < row.started_at
+    return is_same_run(row, found) or (older and found.status not in OVER)
+
+
 def end(app: RunningApp, moment: datetime, *, status: str = "") -> None:
     """Note that an app was found to be over at `moment`; `status` is AWS's word for it, empty where it has none.
 

@@ -36,13 +36,16 @@ BY_PEOPLE = (Reason.PERSON, Reason.ADMIN)
 def stop(app: RunningApp, *, by: str, reason: RunningApp.Reason) -> bool:
     """Have an app stopped now, as `by` asks; False when it is over, or being stopped already.
 
-    Who may, the caller has to know. A worker asks AWS after the transaction of the caller has committed.
+    Who may, the caller has to know. A worker asks AWS after the transaction of the caller has committed. What a rule
+    wants, and may still take back, is no reason to refuse; a worker who is at that loses the row.
     """
     now = timezone.now()
     rows = RunningApp.objects.filter(pk=app.pk, ended_at__isnull=True)
-    taken = rows.filter(Q(stop_at__isnull=True) | Q(stop_at__gt=now)).update(
-        stop_reason=reason, stop_at=now, stop_by=by[:330], stop_asked_at=None, stop_taken_at=None, stop_error=""
-    )
+    open_yet = Q(Q(stop_at__gt=now) | Q(stop_reason__in=RULES), stop_asked_at__isnull=True)
+    taken = rows.filter(Q(stop_at__isnull=True) | open_yet).update(
+        stop_reason=reason, stop_at=now, stop_by=by[:330], stop_asked_at=None, stop_taken_at=None, stop_error="",
+        claim=None, claimed_until=None,
+    )  # fmt: skip
     if taken:
         transaction.on_commit(lambda: claims.hint(app.pk) and None)
     return bool(taken)
@@ -91,9 +94,16 @@ class Stopping:
             self.over()
             return None
         if app.stop_at is None or timezone.now() > app.stop_at + DEADLINE:
-            self.give_up()
-            return None
+            if self.was_tried():
+                self.give_up()
+                return None
+            # No worker was there for long.
+            self.row.mark(stop_at=timezone.now())
         return self.look()
+
+    def was_tried(self) -> bool:
+        """Whether anybody has had to do with the app since it was to be stopped."""
+        return bool(self.app.stop_asked_at or self.app.stop_error or self.app.status == "Deleting")
 
     def look(self) -> float | None:
         """See what AWS has of the app, and go on accordingly. Raises AwsError, ClaimLost."""
@@ -103,7 +113,7 @@ class Stopping:
         if found is None and timezone.now() < app.started_at + LAG:
             # A list had it, and descriptions lag behind.
             return self.row.release(seconds=SOON)
-        if found is None or not sightings.is_same_run(app, found):
+        if found is None or not sightings.is_about(app, found):
             sightings.end_missing(app)
             self.over()
             return None

@@ -85,3 +85,16 @@ def test_aws_may_add_to_the_settings() -> None:
     assert not contains({}, {"a": {"b": 1}})
     assert contains({"a": ["x"]}, {"a": ["x"]})
     assert not contains({"a": ["x", "y"]}, {"a": ["x"]})
+
+
+def test_aws_may_repeat_lists_in_another_order_and_with_defaults() -> None:
+    assert contains({"a": ["y", "x"]}, {"a": ["x", "y"]})
+    assert contains({"a": [{"n": 2}, {"n": 1, "v": 0}]}, {"a": [{"n": 1}, {"n": 2}]})
+    assert not contains({"a": ["x", "y"]}, {"a": ["x", "x"]})
+    assert not contains({"a": "xy"}, {"a": ["x", "y"]})
+
+
+@pytest.mark.parametrize("nothing", [{}, [], "", {"b": []}])
+def test_aws_may_leave_out_what_is_empty(nothing: object) -> None:
+    assert contains({}, {"a": nothing})
+    assert not contains({"a": ["x"]}, {"a": nothing})

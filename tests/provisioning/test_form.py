@@ -268,6 +268,24 @@ class TestSettings:
         settle(ready)
         assert ready.in_aws.settings["StudioWebPortal"] == "DISABLED"
 
+    def test_what_aws_refuses_again_and_again_stays_what_the_admin_sees(self, ready: World) -> None:
+        ready.team.user_settings = {"StudioWebPortal": "DISABLED"}
+        ready.team.save()
+        text = "User: arn:aws:sts::1:assumed-role/p/s is not authorized to perform: iam:PassRole on resource: r"
+        denied = {"code": "AccessDeniedException", "message": text}
+        ready.aws.personality.fail_next = {"UpdateUserProfile": [denied] * (MAX_REPAIRS + 2)}
+        for _ in range(MAX_REPAIRS + 2):
+            profile = ready.step()
+            assert (profile.state, profile.error_code) == (State.READY, "AccessDeniedException")
+            assert "may not iam:PassRole on r" in profile.error
+        assert AuditEvent.objects.filter(action="profile_failed").count() == 1
+
+    def test_the_arn_may_come_in_another_case_of_letters(self, ready: World) -> None:
+        say_tags(ready, Team="Research")
+        ready.change(arn=ready.profile.arn.upper())
+        assert settle(ready).state == State.READY
+        assert ready.in_aws.tags["Team"] == "Research"
+
 
 class TestBounds:
     """What was bounded without tags is bounded with them."""

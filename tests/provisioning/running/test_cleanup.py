@@ -10,12 +10,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from portal import tasks as portal_tasks
+from provisioning import running
 from provisioning.aws.studio import Studio
 from provisioning.models import RunningApp
-from provisioning.running import cleanup
+from provisioning.running import cleanup, stopping
 from teams.form_versions import raise_form_version
 from teams.rule_models import CleanupRule
-from tests.provisioning.running.conftest import Apps
+from tests.provisioning.running.conftest import Apps, moment
 
 Reason = RunningApp.Reason
 
@@ -134,6 +135,28 @@ def test_what_a_person_wants_stopped_is_not_taken_back(world: Apps, rule: Cleanu
     later = timezone.now() + timedelta(minutes=10)
     RunningApp.objects.update(stop_reason=Reason.BUDGET, stop_at=later)
     assert swept(world).stop_at == later
+
+
+def test_a_click_while_the_rule_is_looked_at_is_not_lost(
+    world: Apps, rule: CleanupRule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = Studio.describe_app
+
+    def click_meanwhile(*args: Any, **more: Any) -> Any:
+        assert running.stop(world.app("lab"), by="user1", reason=Reason.PERSON)
+        return describe(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Studio, "describe_app", click_meanwhile)
+        app = swept(world)
+    assert (app.stop_reason, app.stop_by, app.claim) == (Reason.PERSON, "user1", None)
+    assert world.log("app_warned") == []
+    assert stopping.due(10) == [app.pk]
+
+
+def test_an_app_is_warned_of_where_a_list_did_not_tell_when_it_was_made(world: Apps, rule: CleanupRule) -> None:
+    RunningApp.objects.update(started_at=moment(world.in_stock("lab").created + 60))
+    assert swept(world).stop_reason == Reason.IDLE
 
 
 class TestExceptions:

@@ -15,7 +15,7 @@ from portal import admin_status
 from portal.demo.aws.rows import app_key
 from provisioning import profiles
 from provisioning.aws.studio import Studio
-from provisioning.models import DomainScan, RunningApp, StudioSpace
+from provisioning.models import DomainScan, Profile, RunningApp, StudioSpace
 from provisioning.running import scans, sightings
 from teams.models import Membership, Team
 from tests.factories import make_domain, make_team, make_user
@@ -68,6 +68,14 @@ def test_the_owner_is_found_whatever_the_case_of_names(world: Apps) -> None:
 def test_a_shared_space_without_an_owner_is_nobodys(world: Apps) -> None:
     world.client.create_space(DomainId=world.domain_id, SpaceName="nobodys")
     world.start("nobodys")
+    world.scan()
+    (app,) = world.running()
+    assert (app.user, app.team) == (None, None)
+
+
+def test_apps_of_a_profile_that_is_somebody_elses_are_nobodys(world: Apps) -> None:
+    world.start("lab")
+    world.change(state=Profile.State.CONFLICT, managed=False)
     world.scan()
     (app,) = world.running()
     assert (app.user, app.team) == (None, None)

@@ -59,6 +59,31 @@ def test_a_click_comes_before_the_end_of_a_warning(world: Apps, app: RunningApp)
     assert world.stop_steps(app).stop_reason == Reason.PERSON
 
 
+def test_a_click_comes_before_a_rule_that_changes_its_mind(
+    world: Apps, app: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunningApp.objects.update(stop_reason=Reason.IDLE, stop_at=timezone.now(), stop_by="system")
+
+    def click_meanwhile(*_: object) -> bool:
+        assert stop(app)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stopping.cleanup, "still_asks", click_meanwhile)
+        assert stopping.step(app.pk) is None
+    stopped = world.stop_steps(app)
+    assert (stopped.stop_reason, stopped.stop_by) == (Reason.PERSON, "user1")
+    assert stopped.ended_at is not None
+
+
+def test_workers_away_for_long_try_before_they_give_up(world: Apps, app: RunningApp) -> None:
+    stop(app)
+    RunningApp.objects.update(stop_at=timezone.now() - 2 * stopping.DEADLINE)
+    assert world.stop_steps(app).ended_at is not None
+    (event,) = world.log("app_stopped")
+    assert event.outcome == AuditEvent.Outcome.SUCCESS
+
+
 def test_nothing_is_asked_of_aws_before_its_time(world: Apps, app: RunningApp) -> None:
     RunningApp.objects.update(stop_reason=Reason.BUDGET, stop_at=timezone.now() + timedelta(minutes=20))
     assert stopping.due(10) == []
@@ -136,6 +161,14 @@ def test_a_later_run_of_the_same_name_is_left_alone(world: Apps, app: RunningApp
     assert stopped.ended_at is not None
     assert world.in_stock("lab").status == "InService"
     assert world.log("app_stopped") == []
+
+
+def test_a_list_that_did_not_tell_when_it_was_made_stops_nothing_less(world: Apps, app: RunningApp) -> None:
+    RunningApp.objects.update(started_at=moment(world.in_stock("lab").created + 600))
+    stop(app)
+    assert world.stop_steps(app).ended_at is not None
+    assert world.in_stock("lab").status == "Deleted"
+    assert len(world.log("app_stopped")) == 1
 
 
 def test_aws_away_for_an_hour_is_given_up_and_told(world: Apps, app: RunningApp) -> None:
