@@ -96,6 +96,13 @@ class TestSteps:
         assert found == {(team.pk, None): 50, (team.pk, bob.pk): 30, (None, bob.pk): 40}
         assert set(told()) == {("budget_warned", "team: team1"), ("budget_exceeded", "bob")}
 
+    def test_a_currency_of_many_digits_fits(self, team: Team, bob: User) -> None:
+        Team.objects.update(monthly_budget=100_000_000)
+        for _ in range(101):
+            make_cost("999999", user=bob, team=team)
+        budgets.check(NOW)
+        assert told() == [("budget_exceeded", "team: team1")]
+
     def test_without_budgets_nothing_is_noted(self, team: Team, bob: User) -> None:
         make_cost("1000", user=bob, team=team)
         budgets.check(NOW)
@@ -232,7 +239,6 @@ class TestApps:
         budgets.check(NOW)
         app.refresh_from_db()
         assert app.stop_at is None
-
 
     @pytest.mark.parametrize("way", ["lifted", "raised", "turned"])
     def test_what_aws_was_not_asked_to_stop_yet_goes_on_when_the_budget_is_no_longer_spent(
