@@ -209,7 +209,8 @@ class BudgetMonth(models.Model):
     team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="budget_months")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="budget_months")
     budget = models.DecimalField(max_digits=12, decimal_places=2)
-    spent = models.DecimalField(max_digits=14, decimal_places=6)
+    # The largest budget is of ten digits, which some currencies need.
+    spent = models.DecimalField(max_digits=20, decimal_places=6)
     warned_at = models.DateTimeField("80 % spent", null=True, blank=True)
     exceeded_at = models.DateTimeField("spent", null=True, blank=True)
     lifted_at = models.DateTimeField("lifted", null=True, blank=True)

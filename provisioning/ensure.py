@@ -263,7 +263,9 @@ class Step(Work):
         tags = None
         if not self.made_by_us(seen):
             tags = self.studio.list_tags(seen.arn)
-            if not desired.is_ours(tags, self.wanted, recorded=self.recorded(seen)):
+            # One that is adopted becomes ours by that, even where its tags say so already.
+            ours = desired.is_ours(tags, self.wanted, recorded=self.recorded(seen))
+            if found.is_adopted(self.profile) or not ours:
                 if looked and self.tags_may_lag(tags):
                     attempts = self.profile.attempts
                     return self.row.release(seconds=2.0**attempts, attempts=attempts + 1)

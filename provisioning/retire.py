@@ -73,12 +73,14 @@ def _begin(row: Row) -> Next:
         fault = sso_assignments.take_away(row, lambda: _require_no_access(profile))
         if isinstance(fault, Transient | Throttled | AlreadyExists):
             return row.failed(fault, parked=State.RETIRING)
+    # A clock that is ahead brings a row too early: it comes back for what is still to be taken away.
+    lapses_at = sso_assignments.lapses_at(profile) if sso_assignments.is_kept(profile) else None
     if not profile.managed:
-        return row.failed(fault, parked=State.RETIRING) if fault else row.release(due_at=None)
+        return row.failed(fault, parked=State.RETIRING) if fault else row.release(due_at=lapses_at)
     retire_at = None if team.keeps_profiles else profile.retire_at
     deletes = retire_at is not None and retire_at <= timezone.now()
     if not deletes and profile.ended_by != Profile.End.REVOKED:
-        return row.failed(fault, parked=State.RETIRING) if fault else row.release(due_at=retire_at)
+        return row.failed(fault, parked=State.RETIRING) if fault else row.release(due_at=retire_at or lapses_at)
     step = Step(row, deletes=deletes, fault=fault)
     try:
         return step.run()
@@ -176,6 +178,9 @@ class Step:
             "reason": "AWS has a profile of this name without the portal's tags; it is neither stopped nor deleted.",
             "data": {"domain": self.domain_id, "arn": found.arn},
         }
+        if self.fault is not None:
+            self.row.mark(told, managed=False, retire_at=None, deadline_at=None, progress={})
+            return self.row.failed(self.fault, parked=State.RETIRING)
         return self.row.release(
             told, managed=False, retire_at=None, due_at=None, deadline_at=None, progress={}, **NO_ERROR
         )

@@ -84,7 +84,7 @@ def _has_another(row: Row, name: str, rival: Profile | None) -> Next:
 
 def leave(row: Row) -> Next | None:
     """Take away the assignment in a domain that the team has left; None when there is none any more."""
-    if not row.profile.assigned_to or sso_assignments.is_closed(row.profile):
+    if not sso_assignments.is_kept(row.profile):
         return None
     if error := sso_assignments.take_away(row, lambda: None):
         return row.failed(error, parked=State.FAILED)

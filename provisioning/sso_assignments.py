@@ -121,10 +121,15 @@ def ends(profile: Profile) -> bool:
 
     At once where access was revoked; where only the sign-on session is over, with the grace period.
     """
-    if _stage(profile) in {None, Stage.GONE}:
+    if not is_kept(profile):
         return False
     moments = [lapses_at(profile), *([profile.retire_at] if profile.retire_at else [])]
     return profile.ended_by == Profile.End.REVOKED or min(moments) <= timezone.now()
+
+
+def is_kept(profile: Profile) -> bool:
+    """Whether there may be an assignment: one that AWS was asked to take away is there until it answers."""
+    return _stage(profile) not in {None, Stage.GONE}
 
 
 def is_closed(profile: Profile) -> bool:

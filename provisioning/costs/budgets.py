@@ -20,6 +20,7 @@ from django.utils import timezone
 from provisioning import running
 from provisioning.costs import months
 from provisioning.models import BudgetMonth, RunningApp, UsageHour
+from provisioning.running.sightings import NOT_TO_BE_STOPPED
 from teams import audit
 from teams.models import AuditEvent, Team, User
 from teams.signals import send_mail_due
@@ -169,8 +170,13 @@ def reasons(user: User, team: Team, now: datetime | None = None) -> list[BudgetM
 
 
 def stop_apps(now: datetime) -> int:
-    """Have the running apps stopped that a spent budget is about, also those that began since; return how many."""
+    """Have the running apps stopped that a spent budget is about, also those that began since; return how many.
+
+    Those that AWS was not yet asked to stop go on where no spent budget is about them any more.
+    """
     spent_now = refusing(months.of(now), team=OuterRef("team_id"), user=OuterRef("user_id"))
+    spared = RunningApp.objects.filter(~Exists(spent_now), stop_reason=RunningApp.Reason.BUDGET)
+    spared.filter(stop_asked_at__isnull=True, ended_at__isnull=True, claim__isnull=True).update(**NOT_TO_BE_STOPPED)
     apps = RunningApp.objects.filter(Q(stop_at__isnull=True) | Q(stop_at__gt=now), ended_at__isnull=True)
     return sum(
         running.stop(app, by="system: budget", reason=RunningApp.Reason.BUDGET)

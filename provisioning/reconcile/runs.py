@@ -64,8 +64,9 @@ def start(
                 domain=domain, trigger=trigger, by=by, dry_run=dry_run, is_full=is_full, started_at=clock()
             )
     except IntegrityError:
-        # Whoever was faster has committed; it may even be over by now.
-        return Reconciliation.objects.filter(domain=domain, dry_run=dry_run).latest("id"), False
+        # Whoever was faster has committed; it may even be over by now. A plan that is carried out may be an old one.
+        runs = Reconciliation.objects.filter(domain=domain, dry_run=dry_run)
+        return runs.filter(state__in=Reconciliation.OPEN).first() or runs.latest("id"), False
     transaction.on_commit(lambda: hint(run.pk) and None)
     return run, True
 

@@ -71,6 +71,17 @@ def test_one_that_is_used_as_it_is_stays_open_meanwhile(world: World) -> None:
     assert not profiles.adopt(world.profile, by="alice")
 
 
+def test_one_that_somebody_tagged_by_hand_meanwhile_is_ours_too(world: World) -> None:
+    world.make_foreign()
+    world.step()
+    assert profiles.adopt(world.profile, by="alice")
+    tags = {"managed-by": "studio-portal", "owner": "user1", "Team": "team1"}
+    world.aws.state.profile(world.domain_id, world.profile.name).tags.update(tags)
+    world.step()
+    profile = world.steps(State.READY)
+    assert (profile.managed, profile.form_version) == (True, 1)
+
+
 def test_somebody_elses_takes_a_second_word(world: World, alice: Client) -> None:
     profile = conflict(world, **OTHERS)
     assert "Take it away" in alice.post(LIST, asked(profile)).content.decode()

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from portal.demo.aws.seed import directory_id
 from portal.demo.aws.server import Handle
-from provisioning import ending, launch, profiles, sso, sso_domains, watch
+from provisioning import ending, launch, profiles, sso, sso_assignments, sso_domains, watch
 from provisioning.aws.assignments import Assignments
 from provisioning.aws.studio import Studio
 from provisioning.models import Directory, DirectoryPerson, Profile
@@ -365,6 +365,18 @@ class TestAssignments:
         assert ready.profile.state == State.READY
         assert (ready.assigned, ready.profile.sso_user, ready.profile.assigned_to) == ([], "", {})
 
+    @pytest.mark.parametrize("outcome", ["ThrottlingException", "AccessDeniedException"])
+    def test_it_moves_only_once_the_old_door_is_closed(self, ready: SingleSignOn, outcome: str) -> None:
+        domain = make_domain(ready.team.domain.account)
+        ready.aws.state.add_domain(domain.domain_id, account_id=domain.account.account_id)
+        Team.objects.update(domain=domain)
+        ready.aws.personality.fail_next = {"DeleteApplicationAssignment": [outcome] * 2}
+        for _ in range(2):
+            ready.go()
+            assert (ready.profile.domain_id, ready.stage) == (ready.domain.pk, "leaving")
+        ready.go_until(State.READY)
+        assert (ready.assigned, ready.profile.domain_id) == ([], domain.pk)
+
 
 class TestTheEnd:
     def test_revoked_the_door_closes_before_anything_else(self, ready: SingleSignOn) -> None:
@@ -411,6 +423,23 @@ class TestTheEnd:
         (Team if "keeps_profiles" in keeps else Profile).objects.update(**keeps)
         ready.revoke()
         assert ready.profile.due_at is not None
+        ready.go()
+        assert (ready.assigned, ready.in_aws is not None) == ([], True)
+
+    @pytest.mark.parametrize("keeps", [{"keeps_profiles": True}, {"managed": False}])
+    def test_a_step_a_moment_early_comes_back_to_close_it(self, ready: SingleSignOn, keeps: dict[str, bool]) -> None:
+        (Team if "keeps_profiles" in keeps else Profile).objects.update(**keeps)
+        Membership.objects.update(valid_until=timezone.now() - timedelta(minutes=1))
+        ending.end_access()
+        ready.go()
+        assert (ready.stage, ready.profile.due_at) == ("made", sso_assignments.lapses_at(ready.profile))
+
+    def test_a_profile_that_is_no_longer_ours_keeps_no_door_open(self, ready: SingleSignOn) -> None:
+        ready.aws.state.profile(DOMAIN, ready.profile.name).tags.clear()
+        ready.revoke()
+        ready.aws.personality.fail_next = {"DeleteApplicationAssignment": ["AccessDeniedException"]}
+        ready.go()
+        assert (ready.profile.managed, ready.profile.due_at is not None) == (False, True)
         ready.go()
         assert (ready.assigned, ready.in_aws is not None) == ([], True)
 

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from provisioning import launch, tasks
+from provisioning import launch, running, tasks
 from provisioning.costs import budgets, months
 from provisioning.models import BudgetMonth, RunningApp
 from teams.models import AuditEvent, Membership, Team, User
@@ -96,6 +96,13 @@ class TestSteps:
         assert found == {(team.pk, None): 50, (team.pk, bob.pk): 30, (None, bob.pk): 40}
         assert set(told()) == {("budget_warned", "team: team1"), ("budget_exceeded", "bob")}
 
+    def test_a_currency_of_many_digits_fits(self, team: Team, bob: User) -> None:
+        Team.objects.update(monthly_budget=100_000_000)
+        for _ in range(101):
+            make_cost("999999", user=bob, team=team)
+        budgets.check(NOW)
+        assert told() == [("budget_exceeded", "team: team1")]
+
     def test_without_budgets_nothing_is_noted(self, team: Team, bob: User) -> None:
         make_cost("1000", user=bob, team=team)
         budgets.check(NOW)
@@ -116,7 +123,7 @@ class TestSteps:
         Team.objects.update(person_budget=100)
         for _ in range(10):
             make_cost("10", user=make_user(), team=team)
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             budgets.check(NOW)
 
 
@@ -232,6 +239,28 @@ class TestApps:
         budgets.check(NOW)
         app.refresh_from_db()
         assert app.stop_at is None
+
+    @pytest.mark.parametrize("way", ["lifted", "raised", "turned"])
+    def test_what_aws_was_not_asked_to_stop_yet_goes_on_when_the_budget_is_no_longer_spent(
+        self, team: Team, bob: User, monkeypatch: pytest.MonkeyPatch, way: str
+    ) -> None:
+        Team.objects.update(monthly_budget=10)
+        make_cost("10", user=bob, team=team)
+        waits, asked, other = (make_run(NOW, user=bob, team=team) for _ in range(3))
+        running.stop(other, by="bob", reason=RunningApp.Reason.PERSON)
+        budgets.check(NOW)
+        RunningApp.objects.filter(pk=asked.pk).update(stop_asked_at=NOW)
+        now = NOW
+        if way == "lifted":
+            budgets.lift(BudgetMonth.objects.get(), by="ada")
+        elif way == "raised":
+            Team.objects.update(monthly_budget=20)
+        else:
+            now = months.ends(NOVEMBER)
+            monkeypatch.setattr(timezone, "now", lambda: now)
+        budgets.check(now)
+        reasons = dict(RunningApp.objects.values_list("pk", "stop_reason"))
+        assert (reasons[waits.pk], reasons[asked.pk], reasons[other.pk]) == ("", "budget", "person")
 
 
 def test_the_task_counts_and_then_looks_at_budgets(team: Team, bob: User) -> None:

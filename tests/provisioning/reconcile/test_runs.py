@@ -449,6 +449,14 @@ class TestWorkers:
         second, is_new_too = runs.start(world.domain, Trigger.SCHEDULE)
         assert (first, is_new, is_new_too) == (second, True, False)
 
+    def test_a_plan_that_is_carried_out_is_the_one_under_way(self, world: Compared) -> None:
+        world.aws.state.profiles.clear()
+        older = world.compare(dry_run=True)
+        newer = world.compare(dry_run=True)
+        finishing.apply_held(older.pk, by="alice")
+        found, is_new = runs.start(world.domain, Trigger.DEMAND, dry_run=True)
+        assert (found, is_new, newer.state) == (older, False, State.PLANNED)
+
     def test_the_sweep_begins_and_hands_out(self, world: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
         hints: list[int] = []
         monkeypatch.setattr(runs, "hint", lambda run_id, **_: hints.append(run_id))
