@@ -16,6 +16,9 @@ from provisioning.rows import DEADLINE, MAX_REPAIRS, PARKED, Next, State
 from provisioning.step import Work
 from provisioning.tagging import tag_change
 
+# How soon it is looked at after each of MAX_REPAIRS tries: together as long as what AWS describes may lag (`rows.LAG`).
+PAUSES = (1.0, 4.0, 10.0)
+
 
 def bring(work: Work, found: ProfileDescription, tags: dict[str, str] | None) -> Next:
     """Bring a profile that AWS shows in service, or whose update failed, nearer to its form.
@@ -73,8 +76,9 @@ def _update(work: Work, found: ProfileDescription) -> Next:
         execution_role=work.wanted.execution_role_arn,
     )
     return work.row.release(
-        told, seconds=1, state=State.CREATING, asked_version=work.version, deadline_at=timezone.now() + DEADLINE
-    )
+        told, seconds=PAUSES[repairs], state=State.CREATING, asked_version=work.version,
+        deadline_at=timezone.now() + DEADLINE,
+    )  # fmt: skip
 
 
 def _give_up(work: Work, found: ProfileDescription, *, state: State) -> Next:

@@ -260,7 +260,9 @@ def _look_again(target: Target, error: NotFound | AlreadyExists | Invalid) -> No
                 audit.record(AuditEvent.Action.PROFILE_FAILED, outcome=AuditEvent.Outcome.FAILED, **told)
         return
     with transaction.atomic():
-        if rows.update(state=Profile.State.WANTED, arn="", due_at=now, changed_at=now):
+        # By its ARN the worker knows a busy one again, whatever the tags of its team are by now.
+        gone = {"arn": ""} if isinstance(error, NotFound) else {}
+        if rows.update(state=Profile.State.WANTED, due_at=now, changed_at=now, **gone):
             audit.record(AuditEvent.Action.PROFILE_MISSING, **told)
     profile_id = target.profile_id
     transaction.on_commit(lambda: queue.enqueue_ensure(profile_id))

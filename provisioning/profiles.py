@@ -47,6 +47,7 @@ BATCH = 1000
 CLICK_PAUSE = timedelta(seconds=3)
 # So many ready profiles may be due for a look at once, should all of them have to follow something.
 MAX_FOLLOWING = 1000
+SOON = timedelta(minutes=1)
 
 
 def prepare(user_ids: Iterable[int] | None = None) -> list[int]:
@@ -81,7 +82,8 @@ def follow_forms() -> list[int]:
     taken at a time, so that a change to everybody's profiles leaves room for new ones.
     """
     ready = Profile.objects.filter(state=State.READY)
-    room = MAX_FOLLOWING - ready.filter(due_at__isnull=False).order_by().count()
+    # Those that AWS refuses come back much later, and may be many.
+    room = MAX_FOLLOWING - ready.filter(due_at__lt=timezone.now() + SOON).order_by().count()
     if room <= 0:
         return []
     ids = forms.behind(ready.filter(due_at__isnull=True), room)

@@ -8,10 +8,11 @@ import pytest
 from django.utils import timezone
 
 from provisioning import forms, launch, profiles, tasks
+from provisioning.aws.client import Account
 from provisioning.aws.studio import Studio
 from provisioning.desired import desired
 from provisioning.models import Profile
-from provisioning.rows import MAX_REPAIRS
+from provisioning.rows import LAG, MAX_REPAIRS, PARKED_DENIED
 from provisioning.tagging import TagChange, tag_change
 from teams import form_versions, tag_templates
 from teams.models import AuditEvent, Membership, TagConstant, TeamTag, User
@@ -286,6 +287,19 @@ class TestSettings:
         assert settle(ready).state == State.READY
         assert ready.in_aws.tags["Team"] == "Research"
 
+    def test_a_role_that_aws_shows_late_is_waited_for(self, ready: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = Studio(Account(), ready.team.domain.region).describe_profile(ready.domain_id, ready.profile.name)
+        ready.team.execution_role_arn = role_arn(ready.team.domain, "other")
+        ready.team.save()
+        waited = 0.0
+        with monkeypatch.context() as patch:
+            patch.setattr(Studio, "describe_profile", lambda *_: before)
+            for _ in range(MAX_REPAIRS):
+                ready.change(due_at=timezone.now())
+                waited += profiles.ensure(ready.profile.pk).seconds or 0.0
+        assert waited >= LAG.total_seconds()
+        assert settle(ready).execution_role_arn == role_arn(ready.team.domain, "other")
+
 
 class TestBounds:
     """What was bounded without tags is bounded with them."""
@@ -347,6 +361,28 @@ def test_rows_of_before_are_brought_to_the_form_some_at_a_time(ready: World, mon
     assert profiles.follow_forms() == []
     Profile.objects.filter(due_at__lte=timezone.now()).update(due_at=None, form_version=2)
     assert len(profiles.follow_forms()) == 1
+
+
+def test_profiles_that_wait_for_long_keep_no_others_from_their_form(
+    ready: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Membership.objects.create(user=make_user("p1"), team=ready.team, source="saml")
+    profiles.prepare()
+    Profile.objects.update(state=State.READY, form_version=0, due_at=None)
+    ready.change(due_at=timezone.now() + PARKED_DENIED)
+    monkeypatch.setattr(profiles, "MAX_FOLLOWING", 1)
+    assert profiles.follow_forms() == [Profile.objects.get(user__subject="p1").pk]
+
+
+def test_a_click_on_one_that_is_busy_does_not_disown_it(ready: World) -> None:
+    say_tags(ready, Team="Research")
+    ready.aws.personality.fail_next = {"CreatePresignedDomainUrl": ["ResourceInUse"]}
+    target = launch.find(ready.user, "team1")
+    assert target is not None
+    with pytest.raises(launch.NotReady):
+        launch.open_studio(target)
+    assert settle(ready).state == State.READY
+    assert ready.in_aws.tags["Team"] == "Research"
 
 
 def test_constants_cost_a_query_only_where_a_tag_names_one(

@@ -69,7 +69,7 @@ def test_a_click_comes_before_a_rule_that_changes_its_mind(
         return False
 
     with monkeypatch.context() as patch:
-        patch.setattr(stopping.cleanup, "still_asks", click_meanwhile)
+        patch.setattr("provisioning.running.cleanup.still_asks", click_meanwhile)
         assert stopping.step(app.pk) is None
     stopped = world.stop_steps(app)
     assert (stopped.stop_reason, stopped.stop_by) == (Reason.PERSON, "user1")
