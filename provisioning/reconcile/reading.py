@@ -152,10 +152,10 @@ class Reading:
             # The list and the description disagree: whichever lags behind, the next comparison knows.
             return
         except errors.Denied as error:
-            if recorded is not None:
+            if recorded is not None and recorded.state == State.READY:
                 raise
             # What the portal may not even look at is nobody's of ours.
-            found.add(seen.name, None, [plan.hidden(error.message)])
+            found.add(seen.name, known, [plan.hidden(error.message)])
             return
         findings = plan.compare(actual, recorded, obstacle=self._obstacle(actual, recorded))
         found.add(seen.name, known, findings)

@@ -76,7 +76,7 @@ def test_one_that_somebody_tagged_by_hand_meanwhile_is_ours_too(world: World) ->
     world.step()
     assert profiles.adopt(world.profile, by="alice")
     tags = {"managed-by": "studio-portal", "owner": "user1", "Team": "team1"}
-    world.aws.state.profile(world.domain_id, world.profile.name).tags.update(tags)
+    world.in_aws.tags.update(tags)
     world.step()
     profile = world.steps(State.READY)
     assert (profile.managed, profile.form_version) == (True, 1)

@@ -435,7 +435,7 @@ class TestTheEnd:
         assert (ready.stage, ready.profile.due_at) == ("made", sso_assignments.lapses_at(ready.profile))
 
     def test_a_profile_that_is_no_longer_ours_keeps_no_door_open(self, ready: SingleSignOn) -> None:
-        ready.aws.state.profile(DOMAIN, ready.profile.name).tags.clear()
+        ready.in_aws.tags.clear()
         ready.revoke()
         ready.aws.personality.fail_next = {"DeleteApplicationAssignment": ["AccessDeniedException"]}
         ready.go()

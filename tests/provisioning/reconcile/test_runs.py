@@ -291,6 +291,13 @@ class TestBelief:
         assert (run.state, world.found(run)) == (State.DONE, [("by-hand", "foreign", "report")])
         assert "may not look" in world.item(run).reason
 
+    @pytest.mark.parametrize("state", ["conflict", "retired"])
+    def test_so_is_one_that_stands_where_a_row_has_none(self, world: Compared, state: str) -> None:
+        Profile.objects.update(state=state)
+        world.aws.personality.fail_next = {"ListTags": ["AccessDeniedException"]}
+        run = world.compare()
+        assert (run.state, world.found(run)) == (State.DONE, [("user1-team1", "foreign", "report")])
+
     def test_pages_in_a_circle_end_it(self, world: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Studio, "profiles_page", lambda *_: ProfilePage((), "again", "r-1"))
         run = world.compare()
