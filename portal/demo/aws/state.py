@@ -191,9 +191,23 @@ class State:
         return [app for key in list(self.apps) if (app := self.app(key))]
 
     def forget_profile(self, domain_id: str, name: str) -> bool:
-        """Make a profile disappear, as if somebody had deleted it elsewhere; return whether there was one."""
+        """Make a profile disappear, as if somebody had deleted it elsewhere; return whether there was one.
+
+        What was in the way of that is gone too: its apps, the spaces that it owned, and their apps.
+        """
+        mine = name.lower()
         with self.lock:
-            gone = self.profiles.pop((domain_id, name.lower()), None) is not None
+            gone = self.profiles.pop((domain_id, mine), None) is not None
+            spaces = {
+                space.name.lower()
+                for space in self.spaces.values()
+                if space.domain_id == domain_id and space.owner.lower() == mine
+            }
+            for space in spaces:
+                del self.spaces[domain_id, space]
+            for key, app in list(self.apps.items()):
+                if app.domain_id == domain_id and (app.profile.lower() == mine or app.space.lower() in spaces):
+                    del self.apps[key]
         self.save()
         return gone
 
