@@ -21,7 +21,7 @@ UNWATCHED = 25.0
 # A person who clicked waits for so long that their profile goes first.
 PATIENCE = timedelta(minutes=2)
 # Seconds between two looks at a profile that AWS is making: while a person waits for it, and by how long it takes.
-PROMPT, PROMPT_FOR = 0.4, 10.0
+PROMPT, PROMPT_FOR = 0.3, 10.0
 # Rows come back over so much of the time that all of them take: too many at a moment rather than too few.
 SHARE = 0.5
 SHORTEST, SHORTEST_FIRST, LONGEST = 2.0, 0.5, 300.0

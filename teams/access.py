@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, When
 from django.utils import timezone
 
 from teams.models import Membership, Team, User
+from teams.prepared import Prepared
 from teams.role_names import EXPANDED
 
 _GIVES_ROLE = Q(mapping__execution_role_arn__gt="")
@@ -51,7 +53,8 @@ def find(user: User, slug: str) -> Access | None:
 
 def role_for(user_id: int, team_id: int) -> str | None:
     """Return the ARN of the execution role with which a user works in a team, or None without access."""
-    return _deciding(Membership.objects.filter(user=user_id, team=team_id)).first()
+    rows = _ROLE.rows(user=user_id, team=team_id)
+    return rows[0][0] if rows else None
 
 
 def role_of(user: str, team: str) -> Subquery:
@@ -79,3 +82,13 @@ def _accesses(memberships: QuerySet[Membership]) -> list[Access]:
         since = min(membership.since for membership in (first, *others))
         accesses.append(Access(first.team, first.role, since))
     return accesses
+
+
+_USER, _TEAM = -1, -2
+
+
+def _role() -> QuerySet[Membership, Any]:
+    return _deciding(Membership.objects.filter(user=_USER, team=_TEAM))[:1]
+
+
+_ROLE = Prepared(_role, user=_USER, team=_TEAM)

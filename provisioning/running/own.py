@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from provisioning.models import RunningApp
 from teams.models import User
+from teams.prepared import Prepared
 
 # More than these nobody has use for on one page.
 SHOWN = 100
@@ -36,8 +39,7 @@ class OwnApp:
 
 def of(user: User) -> list[OwnApp]:
     """Return this person's apps that are not known to be over, those started last first."""
-    rows = RunningApp.objects.filter(user=user, ended_at__isnull=True).select_related("team")
-    return [_shown(app) for app in rows.order_by("-started_at", "pk")[:SHOWN]]
+    return [_shown(*row) for row in _APPS.rows(user=user.pk)]
 
 
 def find(user: User, app_id: int) -> RunningApp | None:
@@ -47,12 +49,32 @@ def find(user: User, app_id: int) -> RunningApp | None:
 
 def words(app: RunningApp) -> str:
     """Return what a person calls an app: by its space where it has one."""
-    return f"{app.app_type} in {app.space_name}" if app.space_name else f"{app.app_type} {app.name}"
+    return _title(app.app_type, app.name, app.space_name)
 
 
-def _shown(app: RunningApp) -> OwnApp:
+def _title(app_type: str, name: str, space: str) -> str:
+    return f"{app_type} in {space}" if space else f"{app_type} {name}"
+
+
+def _shown(pk: int, app_type: str, name: str, space: str, team: str | None, slug: str | None, *rest: Any) -> OwnApp:
+    instance_type, started_at, active_at, status, stop_at, reason = rest
     return OwnApp(
-        app.pk, words(app), app.space_name, app.instance_type, app.started_at, app.active_at, app.status,
-        str(app.team or ""), app.team.slug if app.team else "",
-        app.stop_at, app.get_stop_reason_display(),
+        pk, _title(app_type, name, space), space, instance_type, started_at, active_at, status, team or "", slug or "",
+        stop_at, RunningApp.Reason(reason).label if reason else "",
     )  # fmt: skip
+
+
+_USER = -1
+# In the order of what `_shown` takes.
+_COLUMNS = (
+    *("pk", "app_type", "name", "space_name", "team__name", "team__slug"),
+    *("instance_type", "started_at", "active_at", "status", "stop_at", "stop_reason"),
+)
+
+
+def _query() -> QuerySet[RunningApp, tuple[Any, ...]]:
+    rows = RunningApp.objects.filter(user=_USER, ended_at__isnull=True)
+    return rows.order_by("-started_at", "pk").values_list(*_COLUMNS)[:SHOWN]
+
+
+_APPS = Prepared(_query, user=_USER)
