@@ -16,6 +16,7 @@ class Work:
     """A step at one claimed row; `version` is that of the team's form which `wanted` was made from, or an older one."""
 
     def __init__(self, row: Row, wanted: desired.DesiredProfile) -> None:
+        self._crowded: bool | None = None
         self.row = row
         self.profile = row.profile
         self.wanted = wanted
@@ -37,7 +38,9 @@ class Work:
 
     def crowded(self) -> bool:
         """Whether this is one of many profiles of its domain, which are watched together."""
-        return crowd.is_in(self.profile.domain_id)
+        if self._crowded is None:
+            self._crowded = crowd.is_in(self.profile.domain_id)
+        return self._crowded
 
     def role_fits(self, found: ProfileDescription) -> bool:
         """Whether AWS has the role that the profile should have."""

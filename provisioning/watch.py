@@ -7,6 +7,7 @@ a row that nobody watches becomes due by itself.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -31,6 +32,7 @@ SECONDS = 1.0
 TURN = 0.9
 # Clocks differ: what is older than the oldest create by so much is none of those that are waited for.
 MARGIN = timedelta(minutes=5)
+SHORTEST = 0.05
 MOST_PAGES = 20
 
 
@@ -44,6 +46,7 @@ def look(domain_id: int) -> float | None:
 
     Does nothing when somebody else has just looked: then the next look is theirs to ask for.
     """
+    begun = time.monotonic()
     rows = Profile.objects.filter(free(), crowd.watched(), domain=domain_id)
     if not limits.turn(f"watch:{domain_id}", TURN * _pause(rows)):
         return None
@@ -68,7 +71,10 @@ def look(domain_id: int) -> float | None:
     except AwsError as error:
         logger.info("The profiles of %s could not be listed: %s", domain.domain_id, error.message)
     _leave_pending(pending)
-    return _pause(rows) if rows.exists() else None
+    if not rows.exists():
+        return None
+    # What was found has taken its time, and the others have not become less impatient meanwhile.
+    return max(_pause(rows) - (time.monotonic() - begun), SHORTEST)
 
 
 def _pause(rows: QuerySet[Profile]) -> float:
